@@ -1,0 +1,122 @@
+"""From a frame to labels: the code that runs on the device, and that measures on the workstation."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.errors import ModelFileError
+from edge_runtime.interpreter import Interpreter
+from edge_runtime.model_file import EXPORT_AGAIN, LABELS_NAME, ModelFile, SelfTestVector, read_model_file
+from edge_runtime.preprocessing import resize
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and how likely the model thinks it."""
+
+    class_id: int
+    """Index into the model's output."""
+    label: str
+    score: float
+    """0 to 1: the model's softmax output."""
+
+
+def default_threads() -> int:
+    """All cores of a small board, at most four: more do not speed up one small model."""
+    return min(4, os.cpu_count() or 1)
+
+
+class Classifier:
+    """A model file, ready to classify RGB frames.
+
+    Example:
+        >>> classifier = Classifier("parts.tflite")                      # doctest: +SKIP
+        >>> classifier.classify(frame)[0]                                # doctest: +SKIP
+        Prediction(class_id=3, label='hex_nut', score=0.98828125)
+    """
+
+    def __init__(self, model: str | Path | ModelFile, threads: int | None = None, library: str | None = None):
+        """Loads a model file.
+
+        Args:
+            model: The path of a file written by ``litelens export``; or a ModelFile, which the exporter makes of
+                a candidate that has no manifest yet.
+            threads: How many threads one invoke may use; None is `default_threads`.
+            library: Which interpreter, a key of edge_runtime.interpreter.LIBRARIES; None takes the first
+                installed.
+
+        Raises:
+            ModelFileError: If the file is damaged, foreign, or its labels do not fit its output.
+            InterpreterError: If there is no interpreter or it refuses the model.
+        """
+        self.model_file = model if isinstance(model, ModelFile) else read_model_file(model)
+        self.labels = self.model_file.labels
+        self.interpreter = Interpreter(self.model_file.path, threads or default_threads(), library)
+        self._check_tensors()
+        self.input_size = self.interpreter.input.shape[1:3]
+
+    def classify(self, frame: np.ndarray, top_k: int = 3) -> list[Prediction]:
+        """Labels one frame, best first.
+
+        Args:
+            frame: RGB, uint8, shape (height, width, 3), any size.
+            top_k: How many predictions, at most one a class.
+
+        Raises:
+            FrameError: If frame is no RGB uint8 picture.
+        """
+        return self.postprocess(self.invoke(self.preprocess(frame)), top_k)
+
+    def preprocess(self, frame: np.ndarray) -> np.ndarray:
+        """The model's input for a frame: uint8 of shape (1, height, width, 3)."""
+        return resize(frame, self.input_size)[np.newaxis]
+
+    def invoke(self, picture: np.ndarray) -> np.ndarray:
+        """The model's raw output for an input: shape (classes,), the output's dtype."""
+        return self.interpreter.invoke(picture)[0]
+
+    def postprocess(self, output: np.ndarray, top_k: int = 3) -> list[Prediction]:
+        """The `top_k` best predictions of a raw output, best first; ties go to the lower class id."""
+        # Stable and descending: reversed ascending order of the reversed array.
+        best = (len(output) - 1 - np.argsort(output[::-1], kind="stable"))[::-1][:top_k]
+        spec = self.interpreter.output
+        scores = output[best].astype(np.float32)
+        if spec.scale:
+            scores = (scores - spec.zero_point) * spec.scale
+        return [Prediction(int(i), self.labels[i], float(s)) for i, s in zip(best, scores, strict=True)]
+
+    def selftest(self) -> int:
+        """Replays the manifest's self-test vectors.
+
+        Returns:
+            By how much the worst output exceeds its vector's tolerance, in output steps; 0 or less is a pass.
+        """
+        return max(self._excess(vector) for vector in self.model_file.manifest.selftest)
+
+    def _excess(self, vector: SelfTestVector) -> int:
+        output = self.invoke(vector.picture(self.input_size)[np.newaxis]).astype(int)
+        return int(np.abs(output - vector.expected).max()) - vector.tolerance
+
+    def _check_tensors(self) -> None:
+        path, given, answer = self.model_file.path, self.interpreter.input, self.interpreter.output
+        if len(given.shape) != 4 or given.shape[0] != 1 or given.shape[3] != 3 or given.dtype != np.uint8:
+            raise ModelFileError(
+                f"{path} takes {given.dtype} of shape {given.shape}, "
+                "expected uint8 of shape (1, height, width, 3)",
+                EXPORT_AGAIN,
+            )
+        if answer.shape != (1, len(self.labels)):
+            raise ModelFileError(
+                f"{path}: {LABELS_NAME} has {len(self.labels)} labels, the model's output has shape "
+                f"{answer.shape}, expected (1, {len(self.labels)})",
+                EXPORT_AGAIN,
+            )
+        for vector in self.model_file.manifest.selftest if self.model_file.manifest else ():
+            if len(vector.expected) != len(self.labels):
+                raise ModelFileError(
+                    f"{path}: a self-test vector expects {len(vector.expected)} outputs, "
+                    f"the model has {len(self.labels)}",
+                    EXPORT_AGAIN,
+                )

@@ -1,0 +1,169 @@
+"""The verbs of a device: info, classify and run."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edge_runtime.classifier import Classifier, Prediction
+from edge_runtime.errors import PictureError
+from edge_runtime.interpreter import TensorSpec
+from edge_runtime.sources import Frame, Video, check_path, open_camera, open_path
+
+# What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
+_INTERRUPTED = 130
+
+_model = click.argument("model", metavar="NAME.tflite", type=click.Path(path_type=Path))
+_threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads one inference may use. [default: the cores, at most 4]",
+)
+
+
+@click.command()
+@_model
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(model: Path, as_json: bool) -> None:
+    """Say what a model file is and how accurate it was measured."""
+    facts = describe(Classifier(model))
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    rows = list(_rows(facts))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:{width}}  {value}")
+
+
+@click.command()
+@_model
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="K",
+    help="How many labels a frame.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@_threads
+def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, threads: int | None) -> None:
+    """Label pictures, folders of pictures and videos.
+
+    Prints one line a frame, best label first. Files in a folder that are no readable pictures are named on
+    stderr and skipped. Videos need OpenCV: pip install 'litelens[camera]'.
+    """
+    for path in paths:
+        check_path(path)
+    classifier = Classifier(model, threads)
+    skipped = _Skipped()
+    for path in paths:
+        with open_path(path, skipped) as source:
+            for frame in source:
+                predictions = classifier.classify(frame.image, top_k)
+                if as_json:
+                    click.echo(_json_line(frame, predictions))
+                else:
+                    click.echo(_text_line(frame, predictions, numbered=isinstance(source, Video)))
+    skipped.sum_up()
+
+
+@click.command()
+@_model
+@click.option(
+    "--camera",
+    required=True,
+    metavar="SOURCE",
+    help="A camera's number (0 is /dev/video0), a video, a picture or a folder.",
+)
+@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after N frames.")
+@_threads
+def run(model: Path, camera: str, max_frames: int | None, threads: int | None) -> None:
+    """Label the frames of a camera as they come.
+
+    Prints one JSON object a frame, best label first. Ctrl-C ends it. Cameras and videos need OpenCV:
+    pip install 'litelens[camera]'.
+    """
+    classifier = Classifier(model, threads)
+    skipped = _Skipped()
+    try:
+        with open_camera(camera, skipped) as source:
+            for count, frame in enumerate(source, start=1):
+                click.echo(_json_line(frame, classifier.classify(frame.image)))
+                if count == max_frames:
+                    break
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    skipped.sum_up()
+
+
+def describe(classifier: Classifier) -> dict:
+    """What a model file says of itself, and which interpreter runs it here; ready for JSON."""
+    manifest = classifier.model_file.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "labels": list(classifier.labels),
+        "input": _tensor(classifier.interpreter.input),
+        "output": _tensor(classifier.interpreter.output),
+        "resize": manifest.resize,
+        "method": manifest.method,
+        "accuracy": asdict(manifest.accuracy),
+        "provenance": asdict(manifest.provenance),
+        "size_bytes": classifier.model_file.size_bytes,
+        "interpreter": {
+            "library": classifier.interpreter.library,
+            "version": classifier.interpreter.version,
+        },
+    }
+
+
+class _Skipped:
+    """Names each skipped file on stderr as it comes, and counts them."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, problem: PictureError) -> None:
+        self.count += 1
+        click.echo(f"skipped: {problem}", err=True)
+
+    def sum_up(self) -> None:
+        if self.count:
+            click.echo(f"skipped {self.count} file{'s' if self.count > 1 else ''} in all", err=True)
+
+
+def _tensor(spec: TensorSpec) -> dict:
+    return {
+        "shape": list(spec.shape),
+        "dtype": str(spec.dtype),
+        "scale": spec.scale,
+        "zero_point": spec.zero_point,
+    }
+
+
+def _rows(facts: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Name and value of each fact, nested names joined by dots."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _rows(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _json_line(frame: Frame, predictions: list[Prediction]) -> str:
+    return json.dumps(
+        {"source": frame.source, "frame": frame.number, "predictions": [asdict(p) for p in predictions]}
+    )
+
+
+def _text_line(frame: Frame, predictions: list[Prediction], numbered: bool) -> str:
+    # A path need not be UTF-8; stdout is.
+    name = click.format_filename(frame.source) + (f" #{frame.number}" if numbered else "")
+    return f"{name}: " + ", ".join(f"{p.label} {p.score:.3f}" for p in predictions)

@@ -1,0 +1,53 @@
+"""A write is whole or absent: a reader never sees half a file, and a killed writer leaves the old one."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from edge_runtime.errors import WriteError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes content beside path, flushes it to the disk and renames it over path.
+
+    Raises:
+        WriteError: If path is a directory, or its folder is absent, not writable or full.
+    """
+    if os.path.isdir(path):
+        raise WriteError(
+            f"{path} is a directory, expected a file to write", f"name a file in it: {path / 'NAME'}"
+        )
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; a model file is read by other users, as any new file is.
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as problem:
+        raise WriteError(
+            f"cannot write {path}: {problem}", "check the folder, its permissions and the free disk space"
+        ) from problem
+    finally:
+        # Absent after the rename; still there after an error or Ctrl-C.
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,150 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edge_runtime import Classifier, Prediction
+from edge_runtime.errors import FrameError, InterpreterError, ModelFileError
+from edge_runtime.interpreter import LIBRARIES, Interpreter, installed_libraries
+from edge_runtime.model_file import pack, read_model_file
+
+
+@pytest.fixture(scope="module", params=LIBRARIES)
+def classifier(request, tiny) -> Classifier:
+    if request.param not in installed_libraries():
+        pytest.skip(f"{request.param} has no wheel for this platform")
+    return Classifier(tiny, threads=1, library=request.param)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (480, 640), (1, 1), (75, 3), (1080, 1920)])
+@pytest.mark.parametrize("label", ["blue", "green", "red"])
+def test_names_the_dominant_colour(classifier, coloured, label, size):
+    best, *others = classifier.classify(coloured(label, size))
+    assert best.label == label and best.score > 0.99
+    assert classifier.labels[best.class_id] == label
+    assert all(other.score < 0.01 for other in others)
+
+
+def test_orders_by_score(classifier):
+    frame = np.broadcast_to(np.array([200, 100, 150], np.uint8), (48, 64, 3))
+    predictions = classifier.classify(frame)
+    assert [p.label for p in predictions] == ["red", "blue", "green"]
+    assert sum(p.score for p in predictions) == pytest.approx(1, abs=3 / 256)
+
+
+@pytest.mark.parametrize("top_k, count", [(1, 1), (2, 2), (3, 3), (10, 3)])
+def test_gives_top_k_but_at_most_one_a_class(classifier, coloured, top_k, count):
+    predictions = classifier.classify(coloured("green"), top_k)
+    assert len(predictions) == count and predictions[0].label == "green"
+
+
+def test_ties_go_to_the_lower_class_id(classifier):
+    grey = np.full((48, 64, 3), 128, np.uint8)
+    predictions = classifier.classify(grey)
+    assert len({p.score for p in predictions}) == 1
+    assert [p.class_id for p in predictions] == [0, 1, 2]
+    assert [p.class_id for p in classifier.classify(grey, top_k=2)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "output, expected", [([9, 9, 7], [0, 1, 2]), ([7, 9, 9], [1, 2, 0]), ([1, 2, 3], [2, 1, 0])]
+)
+def test_postprocess_sorts_stably(classifier, output, expected):
+    predictions = classifier.postprocess(np.array(output, np.uint8))
+    assert [p.class_id for p in predictions] == expected
+    assert predictions[0] == Prediction(expected[0], classifier.labels[expected[0]], max(output) / 256)
+
+
+@pytest.mark.parametrize(
+    "frame, why",
+    [
+        (np.zeros((48, 64), np.uint8), "grey"),
+        (np.zeros((48, 64, 4), np.uint8), "RGBA"),
+        (np.zeros((48, 64, 3), np.float32), "float"),
+        (np.zeros((0, 64, 3), np.uint8), "empty"),
+        ([[[0, 0, 0]]], "a list"),
+        (None, "nothing"),
+    ],
+)
+def test_refuses_what_is_no_rgb_frame(classifier, frame, why):
+    with pytest.raises(FrameError, match="expected an RGB uint8 frame of shape") as caught:
+        classifier.classify(frame)
+    assert caught.value.hint
+
+
+def test_selftest_passes(classifier):
+    assert classifier.selftest() <= 0
+
+
+def test_selftest_tells_by_how_much_it_fails(tiny, tmp_path):
+    model_file = read_model_file(tiny)
+    vector = model_file.manifest.selftest[0]
+    off = dataclasses.replace(vector, expected=(vector.expected[0] + 8, *vector.expected[1:]), tolerance=2)
+    content = pack(
+        model_part(tiny), model_file.labels, dataclasses.replace(model_file.manifest, selftest=(off,))
+    )
+    (tmp_path / "off.tflite").write_bytes(content)
+    # 8 steps off, 2 allowed; the kernels themselves may add or take one.
+    assert Classifier(tmp_path / "off.tflite").selftest() == pytest.approx(6, abs=1)
+
+
+def test_both_interpreters_agree(tiny):
+    if len(installed_libraries()) < 2:
+        pytest.skip("only one interpreter is installed")
+    ours, theirs = (Classifier(tiny, threads=1, library=library) for library in LIBRARIES)
+    random = np.random.default_rng(0)
+    # Measured 2: their softmax kernels round differently.
+    for _ in range(100):
+        picture = random.integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
+        assert np.abs(ours.invoke(picture).astype(int) - theirs.invoke(picture)).max() <= 3
+
+
+def test_answers_do_not_depend_on_the_frames_before(classifier, coloured):
+    first = classifier.classify(coloured("red"))
+    classifier.classify(coloured("blue"))
+    assert classifier.classify(coloured("red")) == first
+
+
+def test_an_output_is_the_callers_own(classifier, coloured):
+    output = classifier.invoke(classifier.preprocess(coloured("red")))
+    kept = output.copy()
+    classifier.invoke(classifier.preprocess(coloured("blue")))
+    assert np.array_equal(output, kept)
+
+
+def test_says_which_interpreter_won(tiny):
+    classifier = Classifier(tiny, threads=2)
+    assert classifier.interpreter.library == installed_libraries()[0]
+    assert classifier.interpreter.version[0].isdigit()
+    assert classifier.interpreter.threads == 2
+
+
+def test_an_unknown_interpreter_is_an_error(tiny):
+    with pytest.raises(InterpreterError, match="looked for tensorflow"):
+        Classifier(tiny, library="tensorflow")
+
+
+def test_a_model_the_interpreter_refuses_is_an_error(tiny, tmp_path):
+    """The checks of the file pass, because the manifest was written for the damaged model."""
+    model_file = read_model_file(tiny)
+    damaged = model_part(tiny)[:400] + bytes(400)
+    (tmp_path / "damaged.tflite").write_bytes(pack(damaged, model_file.labels, model_file.manifest))
+    with pytest.raises(InterpreterError, match="cannot load .*damaged.tflite"):
+        Classifier(tmp_path / "damaged.tflite")
+
+
+def test_a_missing_model_is_an_error(tmp_path):
+    with pytest.raises(ModelFileError, match="is not there"):
+        Classifier(tmp_path / "absent.tflite")
+
+
+def test_the_interpreter_says_what_the_model_says(tiny):
+    interpreter = Interpreter(tiny, threads=1)
+    assert (interpreter.input.shape, interpreter.input.dtype) == ((1, 8, 8, 3), np.uint8)
+    assert (interpreter.output.shape, interpreter.output.dtype) == ((1, 3), np.uint8)
+    assert (interpreter.output.scale, interpreter.output.zero_point) == (1 / 256, 0)
+
+
+def model_part(path) -> bytes:
+    content = path.read_bytes()
+    return content[: content.index(b"PK\x03\x04")]

@@ -1,0 +1,219 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+def assert_fails(ended: subprocess.CompletedProcess, message: str) -> None:
+    """An expected failure: exit 1, error: and hint: on stderr, no traceback."""
+    assert ended.returncode == 1, ended.stderr
+    assert "error: " in ended.stderr and message in ended.stderr
+    assert "hint: " in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def many_pictures(tmp_path, coloured) -> Path:
+    """More lines than a pipe holds: 64 KiB, at over 200 bytes a line."""
+    Image.fromarray(coloured("red", (8, 8))).save(tmp_path / "red.png")
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(1000):
+        os.link(tmp_path / "red.png", folder / f"{number:04}.png")
+    return folder
+
+
+def test_info_says_what_the_file_says(litelens, tiny):
+    facts = json.loads(litelens("info", tiny, "--json").stdout)
+    assert facts["name"] == "tiny" and facts["version"] == "1"
+    assert facts["labels"] == ["blue", "green", "red"]
+    assert facts["input"] == {"shape": [1, 8, 8, 3], "dtype": "uint8", "scale": 1.0, "zero_point": 0}
+    assert facts["output"] == {"shape": [1, 3], "dtype": "uint8", "scale": 1 / 256, "zero_point": 0}
+    assert (facts["resize"], facts["method"]) == ("centre-crop", "ptq")
+    assert facts["accuracy"] == {
+        "split": "test",
+        "pictures": 3,
+        "float_top1": 1.0,
+        "int8_top1": 1.0,
+        "agreement": 1.0,
+    }
+    assert set(facts["provenance"]) == {"data_fingerprint", "config", "packages"}
+    assert facts["size_bytes"] == tiny.stat().st_size
+    assert set(facts["interpreter"]) == {"library", "version"}
+
+
+def test_info_is_readable_too(litelens, tiny):
+    ended = litelens("info", tiny)
+    assert ended.returncode == 0
+    rows = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines() if len(line.split()) > 1)
+    assert rows["labels"] == "blue, green, red" and rows["accuracy.int8_top1"] == "1.0"
+
+
+def test_classify_prints_a_line_a_picture(litelens, tiny, pictures):
+    ended = litelens("classify", tiny, pictures)
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        str(pictures / name) for name in ("a.png", "c.png", "b/b.png")
+    ]
+    assert [line.split(": ")[1].split()[0] for line in lines] == ["blue", "red", "green"]
+
+
+def test_classify_json(litelens, tiny, pictures, video):
+    ended = litelens("classify", tiny, pictures / "c.png", video, "--json", "--top-k", 2, "--threads", 1)
+    assert ended.returncode == 0
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [(line["source"], line["frame"]) for line in found] == [
+        (str(pictures / "c.png"), 0),
+        *((str(video), number) for number in range(5)),
+    ]
+    for line in found:
+        assert set(line) == {"source", "frame", "predictions"}
+        best, second = line["predictions"]
+        assert set(best) == {"class_id", "label", "score"}
+        assert (best["class_id"], best["label"]) == (2, "red") and 1 >= best["score"] >= second["score"] >= 0
+
+
+def test_classify_numbers_the_frames_of_a_video(litelens, tiny, video):
+    lines = litelens("classify", tiny, video).stdout.splitlines()
+    assert [line.split(": red")[0] for line in lines] == [f"{video} #{number}" for number in range(5)]
+
+
+def test_classify_names_and_counts_what_it_skips(litelens, tiny, pictures):
+    (pictures / "notes.txt").write_text("no picture")
+    (pictures / "zero.jpg").write_bytes(b"")
+    ended = litelens("classify", tiny, pictures)
+    assert ended.returncode == 0 and len(ended.stdout.splitlines()) == 3
+    skipped = [line for line in ended.stderr.splitlines() if line.startswith("skipped")]
+    assert len(skipped) == 3 and skipped[-1] == "skipped 2 files in all"
+    assert str(pictures / "notes.txt") in skipped[0] and str(pictures / "zero.jpg") in skipped[1]
+
+
+def test_paths_that_are_no_utf8_are_printed(litelens, tiny, pictures):
+    os.rename(pictures / "a.png", os.fsencode(pictures) + b"/a\xff.png")
+    assert litelens("classify", tiny, pictures).returncode == 0
+    ended = litelens("classify", tiny, pictures, "--json")
+    assert json.loads(ended.stdout.splitlines()[0])["source"] == str(pictures / "a\udcff.png")
+
+
+@pytest.mark.parametrize(
+    "paths, message",
+    [
+        (["{pictures}/a.png", "{pictures}/absent.png"], "absent.png is not there"),
+        (["{pictures}/.hidden.png"], "is neither a picture nor a video"),
+        (["{pictures}/empty"], "holds no readable picture"),
+        (["{pictures}/cut.png"], "cut.png is no readable picture"),
+        (["/dev/null"], "/dev/null is a device or a pipe"),
+    ],
+)
+def test_classify_fails_on_named_paths_it_cannot_read(litelens, tiny, pictures, paths, message):
+    (pictures / "empty").mkdir()
+    (pictures / "cut.png").write_bytes((pictures / "a.png").read_bytes()[:60])
+    ended = litelens("classify", tiny, *(path.format(pictures=pictures) for path in paths))
+    assert_fails(ended, message)
+    assert ended.stdout == "", "a missing path is told before any work"
+
+
+@pytest.mark.parametrize("verb", [("info",), ("classify", "."), ("run", "--camera", "."), ("bench",)])
+@pytest.mark.parametrize(
+    "content, message",
+    [(None, "is not there"), (b"", "is no TFLite model"), (b"\0\0\0\0TFL3", "has no manifest")],
+)
+def test_every_verb_refuses_what_is_no_model(litelens, tmp_path, verb, content, message):
+    model = tmp_path / "model.tflite"
+    if content is not None:
+        model.write_bytes(content)
+    assert_fails(litelens(verb[0], model, *verb[1:], cwd=tmp_path), message)
+
+
+def test_run_prints_json_a_frame(litelens, tiny, pictures):
+    ended = litelens("run", tiny, "--camera", pictures)
+    assert ended.returncode == 0
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["predictions"][0]["label"] for line in found] == ["blue", "red", "green"]
+    assert [line["frame"] for line in found] == [0, 1, 2]
+    assert all(set(line) == {"source", "frame", "predictions"} for line in found)
+
+
+@pytest.mark.parametrize("limit, lines", [(1, 1), (3, 3), (100, 5)])
+def test_run_stops_after_max_frames(litelens, tiny, video, limit, lines):
+    ended = litelens("run", tiny, "--camera", video, "--max-frames", limit, "--threads", 1)
+    assert ended.returncode == 0 and len(ended.stdout.splitlines()) == lines
+
+
+@pytest.mark.skipif(Path("/dev/video7").exists(), reason="camera 7 exists here")
+def test_run_fails_without_a_camera(litelens, tiny):
+    pytest.importorskip("cv2")
+    ended = litelens("run", tiny, "--camera", "7")
+    assert_fails(ended, "camera 7 is not there")
+    assert ended.stdout == ""
+    # Nothing of OpenCV's own.
+    assert "VIDEOIO" not in ended.stderr and "WARN" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "camera, message", [("absent", "absent is not there"), ("empty", "holds no readable")]
+)
+def test_run_fails_without_a_source(litelens, tiny, tmp_path, camera, message):
+    (tmp_path / "empty").mkdir()
+    assert_fails(litelens("run", tiny, "--camera", camera, cwd=tmp_path), message)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info",),
+        ("classify", "{tiny}"),
+        ("classify", "{tiny}", ".", "--top-k", 0),
+        ("classify", "{tiny}", ".", "--top-k", "few"),
+        ("classify", "{tiny}", ".", "--threads", 0),
+        ("run", "{tiny}"),
+        ("run", "{tiny}", "--camera", ".", "--max-frames", 0),
+        ("run", "{tiny}", "--camera", ".", "--threads", -1),
+        ("bench", "{tiny}", "--threads", 0),
+        ("run", "{tiny}", "--camera", ".", "--fps", 5),
+        ("clasify",),
+    ],
+)
+def test_wrong_usage_exits_2(litelens, tiny, arguments):
+    ended = litelens(*(str(argument).format(tiny=tiny) for argument in arguments))
+    assert ended.returncode == 2 and "Usage: " in ended.stderr and ended.stdout == ""
+
+
+@pytest.fixture
+def running(tiny, many_pictures):
+    """`litelens run` after its first line, held up by a pipe that nobody empties."""
+    command = [sys.executable, "-m", "litelens", "run", str(tiny), "--camera", str(many_pictures)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["frame"] == 0
+        yield process
+        process.kill()
+
+
+def test_ctrl_c_ends_quietly(running):
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in err and "rror" not in err
+    assert all(json.loads(line) for line in out.splitlines()), "whole lines"
+
+
+def test_a_closed_pipe_ends_quietly(running):
+    running.stdout.close()
+    assert running.wait(timeout=60) != 0
+    err = running.stderr.read()
+    assert "Traceback" not in err and "rror" not in err and "Exception ignored" not in err
+
+
+def test_a_folder_source_does_without_opencv(tiny, pictures):
+    script = (
+        "import sys\nfrom litelens.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: print([m for m in ('cv2', 'tensorflow') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, "run", str(tiny), "--camera", str(pictures)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
