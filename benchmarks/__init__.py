@@ -1,0 +1,1 @@
+"""Measures model files: latency, memory, and what they were measured on."""
