@@ -1,0 +1,1 @@
+"""The front door: the `litelens` command and the demonstration."""

@@ -1,0 +1,3 @@
+from litelens.cli import main
+
+main()

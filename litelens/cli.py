@@ -1,0 +1,54 @@
+"""The `litelens` command: one verb a room, each imported only when it is used."""
+
+import importlib
+import sys
+
+import click
+
+from edge_runtime.errors import LitelensError
+
+VERBS = {
+    # verb: (module, command, one line for `litelens --help`, so that no room is imported to print it)
+    "train": ("trainer.cli", "train", "Train a classifier on folders of pictures."),
+    "export": ("exporter.cli", "export", "Turn a training run into a proven int8 model file."),
+    "info": ("edge_runtime.cli", "info", "Say what a model file is and how accurate it was measured."),
+    "classify": ("edge_runtime.cli", "classify", "Label pictures, folders of pictures and videos."),
+    "run": ("edge_runtime.cli", "run", "Label the frames of a camera as they come."),
+    "bench": ("benchmarks.cli", "bench", "Measure a model file's latency and memory here."),
+    "demo": ("litelens.demo", "demo", "Go the whole way on pictures drawn for the purpose."),
+}
+
+
+class LazyVerbs(click.Group):
+    """A click group that imports a verb's module when the verb is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module, command, _ = VERBS[name]
+        return getattr(importlib.import_module(module), command)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in VERBS.items()])
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except LitelensError as error:
+            click.echo(f"error: {error}", err=True)
+            click.echo(f"hint: {error.hint}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.command(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="litelens")
+def main() -> None:
+    """Train a camera classifier, prove its int8 version, run it on small devices.
+
+    Exit codes: 0 done, 1 an expected failure (error: and hint: on stderr), 2 wrong usage, 3 a gate was
+    missed.
+    """
