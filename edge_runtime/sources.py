@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.errors import MissingExtraError, PictureError, SourceError
+from edge_runtime.errors import PictureError, SourceError
+from edge_runtime.extras import extra
 from edge_runtime.pictures import is_picture, read_picture
 
 OnSkipped = Callable[[PictureError], None]
@@ -123,7 +124,7 @@ class Video:
             MissingExtraError: If OpenCV is not installed.
         """
         self.path = path
-        self._cv2 = _import_opencv(f"{path} is no picture, and reading it as a video needs OpenCV")
+        self._cv2 = _import_opencv(f"{path} is no picture; reading it as a video")
         self._capture = self._cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise SourceError(f"{path} is neither a picture nor a video", _NAME_A_SOURCE)
@@ -163,7 +164,7 @@ class V4L2Camera:
             MissingExtraError: If OpenCV is not installed.
         """
         self.name = name
-        self._cv2 = _import_opencv(f"camera {name} needs OpenCV")
+        self._cv2 = _import_opencv(f"camera {name}")
         device = f"/dev/video{index}"
         if not os.path.exists(device):
             raise SourceError(f"camera {name} is not there: expected {device}", _LIST_CAMERAS)
@@ -245,10 +246,8 @@ def _import_opencv(needed: str):
     # Both are read when cv2 is imported; its own lines would say in other words what our errors say.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
+    with extra("camera", needed):
         import cv2
-    except ImportError as problem:
-        raise MissingExtraError(needed, "pip install 'litelens[camera]'") from problem
     return cv2
 
 

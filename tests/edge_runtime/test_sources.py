@@ -194,8 +194,14 @@ except MissingExtraError as problem:
 @pytest.mark.parametrize(
     "spec, printed",
     [
-        ("0", "camera 0 needs OpenCV | pip install 'litelens[camera]'"),
-        ("{video}", "is no picture, and reading it as a video needs OpenCV | pip install 'litelens[camera]'"),
+        (
+            "0",
+            "camera 0 needs cv2, which cannot be imported: import of cv2 halted; None in sys.modules | pip install 'litelens[camera]'",
+        ),
+        (
+            "{video}",
+            "is no picture; reading it as a video needs cv2, which cannot be imported: import of cv2 halted; None in sys.modules | pip install 'litelens[camera]'",
+        ),
         ("{pictures}", "3 frames"),
         ("{pictures}/a.png", "1 frames"),
     ],

@@ -62,3 +62,33 @@ def test_an_expected_failure_exits_1_with_a_hint(litelens, tmp_path):
     assert ended.returncode == 1 and ended.stdout == ""
     assert ended.stderr.splitlines()[0].startswith("error: ") and "absent.tflite" in ended.stderr
     assert ended.stderr.splitlines()[1].startswith("hint: ")
+
+
+ABSENT = """
+import sys
+sys.modules[{module!r}] = None  # as if it were not installed: importing it raises ModuleNotFoundError
+from litelens.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments, module, extra",
+    [
+        (("train", "--data", ".", "--out", "run"), "tensorflow", "train"),
+        (("train", "--data", ".", "--out", "run"), "tomli_w", "train"),
+        (("export", "run", "--out", "x.tflite"), "tensorflow", "train"),
+        (("export", "run", "--out", "x.tflite"), "flatbuffers", "train"),
+        (("run", "{tiny}", "--camera", "{video}"), "cv2", "camera"),
+        (("run", "{tiny}", "--camera", "0"), "cv2", "camera"),
+    ],
+)
+def test_a_verb_without_its_extra_names_the_extra(arguments, module, extra, tiny, video, tmp_path):
+    command = [argument.format(tiny=tiny, video=video) for argument in arguments]
+    script = ABSENT.format(module=module)
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *command], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert f"{module}, which cannot be imported" in ended.stderr
+    assert f"hint: pip install 'litelens[{extra}]'" in ended.stderr and "Traceback" not in ended.stderr
