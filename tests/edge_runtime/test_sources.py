@@ -187,7 +187,7 @@ try:
     frames = list(open_camera(sys.argv[1], print))
     print(len(frames), "frames")
 except MissingExtraError as problem:
-    print(problem, "|", problem.hint)
+    print(str(problem).partition(":")[0], "|", problem.hint)
 """
 
 
@@ -196,11 +196,11 @@ except MissingExtraError as problem:
     [
         (
             "0",
-            "camera 0 needs cv2, which cannot be imported: import of cv2 halted; None in sys.modules | pip install 'litelens[camera]'",
+            "camera 0 needs cv2, which cannot be imported | pip install 'litelens[camera]'",
         ),
         (
             "{video}",
-            "is no picture; reading it as a video needs cv2, which cannot be imported: import of cv2 halted; None in sys.modules | pip install 'litelens[camera]'",
+            "is no picture; reading it as a video needs cv2, which cannot be imported | pip install 'litelens[camera]'",
         ),
         ("{pictures}", "3 frames"),
         ("{pictures}/a.png", "1 frames"),
