@@ -83,17 +83,31 @@ def _bilinear(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bilinear resampling with half-pixel centres and edges repeated, rounded half up; uint8."""
     if picture.shape[:2] == size:
         return np.ascontiguousarray(picture)
-    above, below, lower = _taps(picture.shape[0], size[0])
-    left, right, further = _taps(picture.shape[1], size[1])
-    columns = picture.shape[1]
+    rows, columns = picture.shape[:2]
+    above, below, lower = _taps(rows, size[0])
     # Rows first: they are contiguous. Then columns, by index into rows of interleaved RGB.
-    rows = picture.reshape(picture.shape[0], columns * 3).astype(np.float32)
-    upper = rows.take(above, axis=0)
-    rows = upper + (rows.take(below, axis=0) - upper) * lower[:, None]
-    rows = rows.reshape(size[0], columns, 3)
-    near = rows.take(left, axis=1)
-    result = near + (rows.take(right, axis=1) - near) * further[:, None]
-    return (result + np.float32(0.5)).astype(np.uint8)
+    flat = picture.reshape(rows, columns * 3).astype(np.float32)
+    mixed = _mix(flat[above], flat[below], lower[:, np.newaxis])
+    left, right, further = _interleaved_taps(columns, size[1])
+    result = _mix(mixed[:, left], mixed[:, right], further)
+    result += np.float32(0.5)
+    return result.astype(np.uint8).reshape(*size, 3)
+
+
+def _mix(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """first + (second - first) * weight, in the memory of second: both were copied by their index."""
+    second -= first
+    second *= weight
+    second += first
+    return second
+
+
+@lru_cache(maxsize=16)
+def _interleaved_taps(columns: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`_taps` for the values of a row of interleaved RGB: three for each pixel."""
+    left, right, weight = _taps(columns, target)
+    channel = np.arange(3)
+    return (left[:, None] * 3 + channel).ravel(), (right[:, None] * 3 + channel).ravel(), np.repeat(weight, 3)
 
 
 @lru_cache(maxsize=16)
