@@ -1,0 +1,1 @@
+"""From folders of pictures to a float Keras model in a run folder."""
