@@ -1,0 +1,1 @@
+"""From a training run to a proven int8 model file."""
