@@ -14,6 +14,7 @@ from edge_runtime.errors import GateMissed, RunFolderError, WriteError
 from edge_runtime.model_file import Accuracy, Manifest, ModelFile, Provenance, SelfTestVector, pack
 from edge_runtime.preprocessing import CENTRE_CROP
 from edge_runtime.whole_file import write_whole
+from exporter.channel_scaling import equalise_depthwise_kernels
 from exporter.conversion import to_float, to_int8_by_ptq, to_int8_by_qat
 from exporter.dead_channels import settle_dead_channels
 from exporter.gate import GateVerdict, judge
@@ -60,6 +61,7 @@ def export(run_folder: Path, out: Path, *, qat_epochs: int, max_drop: float) -> 
     run = read(run_folder)
     model = _load_float_model(run)
     settled = settle_dead_channels(model)
+    equalise_depthwise_kernels(model)
     _say(f"{settled} dead channels settled" if settled else "no dead channels")
     models = _candidates(run, model, qat_epochs)
     with tempfile.TemporaryDirectory() as temporary:

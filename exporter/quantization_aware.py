@@ -17,7 +17,7 @@ CALIBRATION_PICTURES = 128
 """From which activation ranges start."""
 
 _WRAPPER_PREFIX = "quant_"  # tensorflow-model-optimization names a wrapped layer so
-_RANGES = ("output", "post_activation", "pre_activation", "quantize_layer")
+_ACTIVATIONS = ("output", "post_activation", "pre_activation")
 _INPUT = ("", "output")
 
 
@@ -100,13 +100,21 @@ def _range_variables(quantized: tf.keras.Model) -> dict[tuple[str, str], list[tu
     """{(float layer, which tensor of it): [(variable, whether it is the range's upper end)]}; layer "" is the input."""
     ranges: dict = {}
     for layer in quantized.layers:
-        name = layer.name.removeprefix(_WRAPPER_PREFIX) if layer.name.startswith(_WRAPPER_PREFIX) else ""
         for variable in layer.weights:
             short = variable.name.split("/")[-1].split(":")[0]
-            for tensor in _RANGES:
-                if short in (f"{tensor}_min", f"{tensor}_max"):
-                    which = tensor if tensor == "pre_activation" else "output"
-                    ranges.setdefault((name, which), []).append((variable, short.endswith("max")))
+            tensor, _, end = short.rpartition("_")
+            if end not in ("min", "max"):
+                continue
+            if not layer.name.startswith(
+                _WRAPPER_PREFIX
+            ):  # the input's own layer, numbered from the second model on
+                key = _INPUT
+            elif tensor in _ACTIVATIONS:
+                name = layer.name.removeprefix(_WRAPPER_PREFIX)
+                key = (name, "pre_activation" if tensor == "pre_activation" else "output")
+            else:
+                continue  # a kernel's
+            ranges.setdefault(key, []).append((variable, end == "max"))
     return ranges
 
 

@@ -1,5 +1,6 @@
 """The tiny model, pictures of one colour, and the command as a user runs it."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,25 @@ def litelens():
     def run(*arguments: object, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "litelens", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def interrupt():
+    """Starts the command, presses Ctrl-C once its stderr says `when`, and returns (exit code, all of stderr)."""
+
+    def run(when: str, *arguments: object) -> tuple[int, str]:
+        command = [sys.executable, "-m", "litelens", *map(str, arguments)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        said = ""
+        for line in process.stderr:
+            said += line
+            if when in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.communicate(timeout=120)[1]
+        return process.returncode, said
 
     return run
 
