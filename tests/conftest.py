@@ -46,7 +46,7 @@ def litelens():
 
     def run(*arguments: object, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "litelens", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+        return subprocess.run(command, capture_output=True, text=True, **{"timeout": 120, **options})
 
     return run
 
