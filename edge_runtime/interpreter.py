@@ -70,11 +70,6 @@ class Interpreter:
         return self._interpreter.get_tensor(self._output_index)
 
 
-def installed_libraries() -> list[str]:
-    """The keys of LIBRARIES that can be imported here, best first."""
-    return [name for name, (module, _) in LIBRARIES.items() if _import(module) is not None]
-
-
 def _load_library(wanted: str | None):
     for name, (module, _) in LIBRARIES.items():
         if wanted in (None, name) and (loaded := _import(module)) is not None:

@@ -12,7 +12,6 @@ import numpy as np
 from edge_runtime.classifier import Classifier
 from edge_runtime.errors import GateMissed, RunFolderError, WriteError
 from edge_runtime.model_file import Accuracy, Manifest, ModelFile, Provenance, SelfTestVector, pack
-from edge_runtime.preprocessing import CENTRE_CROP
 from edge_runtime.whole_file import write_whole
 from exporter.channel_scaling import equalise_depthwise_kernels
 from exporter.conversion import to_float, to_int8_by_ptq, to_int8_by_qat
@@ -164,7 +163,7 @@ def _manifest(
     return Manifest(
         name=name,
         version=time.strftime("%Y%m%d.%H%M%S", time.gmtime()),
-        resize=CENTRE_CROP,
+        resize=run.config.resize,
         method=chosen,
         accuracy=Accuracy(
             split=run.held_back,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ConfigError
+from edge_runtime.preprocessing import CENTRE_CROP, RESIZE_RULES
 
 STARTER_ALPHA = 0.35
 
@@ -23,6 +24,8 @@ class TrainConfig:
     """Width of MobileNetV2; None becomes 0.35 for the starter weights and 1.0 otherwise."""
     size: int = 160
     """Height and width of the model's input in pixels."""
+    resize: str = CENTRE_CROP
+    """The rule of edge_runtime.preprocessing that makes the input from a picture; the device follows it too."""
     epochs: tuple[int, int] = (20, 5)
     """Of phase 1 (head on a frozen backbone) and phase 2 (fine-tuning)."""
     fine_tune_at: int = 100
@@ -67,7 +70,7 @@ def load_config(file: Path | None, **flags) -> TrainConfig:
 
 def _read_toml(file: Path) -> dict:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise ConfigError(
             f"cannot read the config {file}: {problem}",
@@ -98,6 +101,11 @@ def _check(config: TrainConfig) -> None:
                 f"{name} is {value!r}, expected {kind.__name__} from {lowest} to {highest}",
                 f"set --{name.replace('_', '-')}",
             )
+    if config.resize not in RESIZE_RULES:
+        raise ConfigError(
+            f"resize is {config.resize!r}, expected one of {', '.join(RESIZE_RULES)}",
+            f'set resize = "{CENTRE_CROP}"',
+        )
     if not isinstance(config.strict, bool):
         raise ConfigError(
             f"strict is {config.strict!r}, expected true or false", "set strict = true or strict = false"

@@ -55,11 +55,6 @@ class Dataset:
     fingerprint: str
     """sha256 over labels, splits, relative names and contents."""
 
-    @property
-    def held_back(self) -> str:
-        """The split that judges the finished model: test where there is one."""
-        return "test" if "test" in self.splits else "validation"
-
 
 def find_dataset(folder: Path, seed: int) -> Dataset:
     """Finds class folders, checks that every file in them is a readable picture, and splits them.
@@ -78,6 +73,11 @@ def find_dataset(folder: Path, seed: int) -> Dataset:
             f"{folder} has {len(labels)} class folder ({', '.join(labels)}), expected at least 2",
             "a classifier tells classes apart: add a folder with counter-examples",
         )
+    for label in labels:
+        if not label.isprintable():  # a label is a line of labels.txt
+            raise DataError(
+                f"the class folder {label!r} has a character that cannot be printed", "rename the folder"
+            )
     found, digests, skipped = _readable(folders, labels)
     for split, pictures in found.items():
         _check_every_class(folder, split, labels, pictures)

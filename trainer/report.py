@@ -26,7 +26,7 @@ def render_report(folder: Path, config: TrainConfig, dataset: Dataset, trained: 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=config,
         dataset=dataset,
         trained=trained,

@@ -6,6 +6,7 @@ runs/NAME/  config.toml  model.keras  labels.txt  splits.json  metrics.json  his
 import csv
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -57,11 +58,22 @@ class Run:
 
 
 def check_free(folder: Path) -> None:
-    """Raises RunFolderError if something other than an empty folder stands at `folder`."""
+    """Finds out before the training what would stop the writing after it.
+
+    Raises:
+        RunFolderError: If something other than an empty folder stands at `folder`.
+        WriteError: If it cannot be made there.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunFolderError(
             f"{folder} exists already, expected a new run folder",
             f"choose another --out, or remove it: rm -r {folder}",
+        )
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise WriteError(
+            f"{folder} cannot be written: {above} is {'not writable' if above.is_dir() else 'a file'}",
+            "choose another --out",
         )
 
 
@@ -92,14 +104,16 @@ def _fill(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained
     (folder / "config.toml").write_text(
         tomli_w.dumps(dataclasses.asdict(config) | {"data": str(dataset.folder)})
     )
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.labels))
-    (folder / "splits.json").write_text(json.dumps(_splits(dataset), indent=1, ensure_ascii=False))
-    (folder / "metrics.json").write_text(json.dumps(_metrics(trained), indent=1))
-    with (folder / "history.csv").open("w", newline="") as file:
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.labels), encoding="utf-8")
+    (folder / "splits.json").write_text(
+        json.dumps(_splits(dataset), indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    (folder / "metrics.json").write_text(json.dumps(_metrics(trained), indent=1), encoding="utf-8")
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(trained.history[0])])
         rows.writeheader()
         rows.writerows(dataclasses.asdict(epoch) for epoch in trained.history)
-    (folder / "report.html").write_text(render_report(folder, config, dataset, trained))
+    (folder / "report.html").write_text(render_report(folder, config, dataset, trained), encoding="utf-8")
 
 
 def _splits(dataset: Dataset) -> dict:
@@ -143,10 +157,10 @@ def read(folder: Path) -> Run:
                 f"train first: litelens train --data DIR --out {folder}",
             )
     config = load_config(folder / "config.toml")
-    labels = tuple((folder / "labels.txt").read_text().split("\n")[:-1])
+    labels = tuple((folder / "labels.txt").read_text(encoding="utf-8").split("\n")[:-1])
     data = Path(config.data)
     try:
-        stored = json.loads((folder / "splits.json").read_text())
+        stored = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
         splits = {
             split: [
                 LabelledPicture(data / name, labels.index(label))

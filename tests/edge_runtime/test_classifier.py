@@ -1,18 +1,18 @@
 import dataclasses
+import importlib.util
 
 import numpy as np
 import pytest
 
 from edge_runtime import Classifier, Prediction
 from edge_runtime.errors import FrameError, InterpreterError, ModelFileError
-from edge_runtime.interpreter import LIBRARIES, Interpreter, installed_libraries
+from edge_runtime.interpreter import LIBRARIES, Interpreter
 from edge_runtime.model_file import pack, read_model_file
 
 
 @pytest.fixture(scope="module", params=LIBRARIES)
 def classifier(request, tiny) -> Classifier:
-    if request.param not in installed_libraries():
-        pytest.skip(f"{request.param} has no wheel for this platform")
+    pytest.importorskip(request.param)  # tflite_runtime has no wheel for every platform
     return Classifier(tiny, threads=1, library=request.param)
 
 
@@ -89,8 +89,8 @@ def test_selftest_tells_by_how_much_it_fails(tiny, tmp_path):
 
 
 def test_both_interpreters_agree(tiny):
-    if len(installed_libraries()) < 2:
-        pytest.skip("only one interpreter is installed")
+    for library in LIBRARIES:
+        pytest.importorskip(library)
     ours, theirs = (Classifier(tiny, threads=1, library=library) for library in LIBRARIES)
     random = np.random.default_rng(0)
     # Measured 2: their softmax kernels round differently.
@@ -114,7 +114,7 @@ def test_an_output_is_the_callers_own(classifier, coloured):
 
 def test_says_which_interpreter_won(tiny):
     classifier = Classifier(tiny, threads=2)
-    assert classifier.interpreter.library == installed_libraries()[0]
+    assert classifier.interpreter.library == next(name for name in LIBRARIES if importlib.util.find_spec(name))
     assert classifier.interpreter.version[0].isdigit()
     assert classifier.interpreter.threads == 2
 

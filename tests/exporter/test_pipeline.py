@@ -37,6 +37,7 @@ def test_the_better_candidate_that_passed_is_in_the_file(exported):
     )
     assert accuracy.float_top1 == result.measurements["float"].top1
     assert (accuracy.split, accuracy.pictures) == ("test", 30)
+    assert read_model_file(path).manifest.resize == "centre-crop"
     assert sorted(path.parent.iterdir()) == [path]
 
 

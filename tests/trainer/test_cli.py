@@ -44,6 +44,7 @@ def test_settings_that_cannot_be_used(litelens, folders, arguments, exit_code, s
         (["--data", "one"], "1 class folder (cat)"),
         (["--data", "unreadable"], "dog has no readable picture"),
         (["--data", "good", "--weights", "absent.h5"], "absent.h5: no such file"),
+        (["--data", "good", "--out", "typo.toml/run"], "typo.toml is a file"),
     ],
 )
 def test_pictures_and_weights_that_cannot_be_used(litelens, folders, arguments, says):

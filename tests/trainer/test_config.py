@@ -30,6 +30,7 @@ def test_alpha_follows_the_weights(weights, alpha, resolved):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"weights": ""}, "weights is ''"),
+        ({"resize": "squash"}, "resize is 'squash'"),
         ({"strict": "yes"}, "strict is 'yes'"),
         ({"weights": "starter", "alpha": 1.0}, "starter weights are for alpha 0.35"),
     ],

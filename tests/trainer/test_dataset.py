@@ -47,7 +47,6 @@ def test_an_unsplit_folder_is_split_by_class(unsplit):
     }
     every = [picture.path for pictures in dataset.splits.values() for picture in pictures]
     assert len(every) == len(set(every)) == 30
-    assert dataset.held_back == "test"
 
 
 def test_the_split_is_the_same_for_a_seed_wherever_the_folder_lies(unsplit, tmp_path):
@@ -75,10 +74,10 @@ def test_a_split_folder_is_taken_as_it_is(split):
     }
 
 
-def test_without_test_validation_judges(split):
+def test_a_split_folder_may_have_no_test(split):
     shutil.rmtree(split / "test")
     dataset = find_dataset(split, 0)
-    assert set(dataset.splits) == {"train", "validation"} and dataset.held_back == "validation"
+    assert set(dataset.splits) == {"train", "validation"}
 
 
 def test_without_validation_a_part_of_train_is_held_back(split):
@@ -116,6 +115,7 @@ def build(root, layout):
     [
         ({}, "no class folders"),
         ({"cat": 5}, "1 class folder (cat), expected at least 2"),
+        ({"cat": 5, "do\ng": 5}, "cannot be printed"),
         ({"cat": 5, "dog": 0}, "dog has no readable picture"),
         ({"cat": 5, "dog": 2}, "dog has 2 readable pictures, expected at least 3"),
         ({"train/cat": 3, "train/dog": 3, "validation/cat": 3}, "validation/dog has no readable picture"),

@@ -42,6 +42,7 @@ def test_the_run_folder_is_complete_and_consistent(trained_run, parts):
         [10, 1],
         str(parts),
     )
+    assert config["resize"] == "centre-crop"
     splits = json.loads((trained_run / "splits.json").read_text())
     assert splits["skipped"] == ["train/gear/broken.jpg"]
     assert {split: len(classes["bolt"]) for split, classes in splits["splits"].items()} == {
