@@ -22,6 +22,7 @@ from exporter.metadata import add_metadata
 from exporter.quantization_aware import quantization_aware
 from trainer.dataset import load_arrays
 from trainer.legacy_keras import tf
+from trainer.progress import say
 from trainer.run_folder import Run, package_versions, read
 
 PTQ_PICTURES = 200
@@ -61,7 +62,7 @@ def export(run_folder: Path, out: Path, *, qat_epochs: int, max_drop: float) -> 
     model = _load_float_model(run)
     settled = settle_dead_channels(model)
     equalise_depthwise_kernels(model)
-    _say(f"{settled} dead channels settled" if settled else "no dead channels")
+    say(f"{settled} dead channels settled" if settled else "no dead channels")
     models = _candidates(run, model, qat_epochs)
     with tempfile.TemporaryDirectory() as temporary:
         classifiers = {
@@ -81,7 +82,7 @@ def export(run_folder: Path, out: Path, *, qat_epochs: int, max_drop: float) -> 
             )
         manifest = _manifest(run, out.stem, chosen, measurements, classifiers[chosen])
     write_whole(out, pack(_with_metadata(models[chosen], run, manifest), run.labels, manifest))
-    _say(f"{out} written: int8 by {chosen.upper()}, {out.stat().st_size} bytes")
+    say(f"{out} written: int8 by {chosen.upper()}, {out.stat().st_size} bytes")
     return Exported(measurements, verdicts, chosen)
 
 
@@ -224,12 +225,8 @@ class _Step:
 
     def __enter__(self):
         self._started = time.monotonic()
-        _say(f"{self._what} ...")
+        say(f"{self._what} ...")
 
     def __exit__(self, *exception):
         if exception[0] is None:
-            _say(f"  {time.monotonic() - self._started:.0f} s")
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+            say(f"  {time.monotonic() - self._started:.0f} s")

@@ -1,7 +1,5 @@
 """Quantization-aware training: the float model learns to answer the same through int8 weights and activations."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from trainer.augmentation import batches
@@ -85,7 +83,7 @@ def calibrate_ranges(quantized: tf.keras.Model, model: tf.keras.Model, calibrati
     probe = tf.keras.Model(model.input, list(tensors.values()))
     lowest, highest = dict.fromkeys(ranges, 0.0), dict.fromkeys(ranges, 0.0)
     for batch in calibration:
-        for key, values in zip(tensors, _as_list(probe(batch, training=False)), strict=True):
+        for key, values in zip(tensors, probe(batch, training=False), strict=True):
             if key[1] == "pre_activation":
                 layer = model.get_layer(key[0])
                 values = tf.matmul(values, layer.kernel) + layer.bias
@@ -105,10 +103,8 @@ def _range_variables(quantized: tf.keras.Model) -> dict[tuple[str, str], list[tu
             tensor, _, end = short.rpartition("_")
             if end not in ("min", "max"):
                 continue
-            if not layer.name.startswith(
-                _WRAPPER_PREFIX
-            ):  # the input's own layer, numbered from the second model on
-                key = _INPUT
+            if not layer.name.startswith(_WRAPPER_PREFIX):
+                key = _INPUT  # a layer of its own, whose name is numbered from a process's second model on
             elif tensor in _ACTIVATIONS:
                 name = layer.name.removeprefix(_WRAPPER_PREFIX)
                 key = (name, "pre_activation" if tensor == "pre_activation" else "output")
@@ -122,7 +118,3 @@ def _float_tensor(model: tf.keras.Model, layer: str, which: str) -> tf.Tensor:
     """What to watch in the float model; for a Dense layer's pre-activation its input, the rest is multiplied out."""
     found = model.get_layer(layer)
     return found.input if which == "pre_activation" else found.output
-
-
-def _as_list(outputs) -> Iterable[tf.Tensor]:
-    return outputs if isinstance(outputs, list | tuple) else [outputs]

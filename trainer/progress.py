@@ -8,6 +8,11 @@ import click
 from trainer.legacy_keras import tf
 
 
+def say(text: str) -> None:
+    """One line for people, to stderr: stdout is for results."""
+    click.echo(text, err=True)
+
+
 class Progress(tf.keras.callbacks.Callback):
     """Prints a line an epoch, and on a terminal the running batch, with the time left in this phase; to stderr."""
 

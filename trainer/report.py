@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "report.html.j2"
 
 
-def render_report(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained") -> str:
+def render_report(config: TrainConfig, dataset: Dataset, trained: "Trained") -> str:
     """HTML with the result, learning curves, confusion matrices, skipped files and settings of a run."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

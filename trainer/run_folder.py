@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -92,7 +91,7 @@ def write(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained
             _fill(whole, config, dataset, trained)
             if folder.exists():
                 folder.rmdir()  # empty: check_free looked before the training
-            shutil.move(whole, folder)
+            whole.rename(folder)
     except OSError as problem:
         raise WriteError(
             f"cannot write {folder}: {problem}", "check the folder, its permissions and the free disk space"
@@ -102,7 +101,7 @@ def write(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained
 def _fill(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained") -> None:
     trained.model.save(folder / MODEL_NAME)
     (folder / "config.toml").write_text(
-        tomli_w.dumps(dataclasses.asdict(config) | {"data": str(dataset.folder)})
+        tomli_w.dumps(dataclasses.asdict(config) | {"data": str(dataset.folder)}), encoding="utf-8"
     )
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.labels), encoding="utf-8")
     (folder / "splits.json").write_text(
@@ -113,7 +112,7 @@ def _fill(folder: Path, config: TrainConfig, dataset: Dataset, trained: "Trained
         rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(trained.history[0])])
         rows.writeheader()
         rows.writerows(dataclasses.asdict(epoch) for epoch in trained.history)
-    (folder / "report.html").write_text(render_report(folder, config, dataset, trained), encoding="utf-8")
+    (folder / "report.html").write_text(render_report(config, dataset, trained), encoding="utf-8")
 
 
 def _splits(dataset: Dataset) -> dict:

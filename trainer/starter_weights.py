@@ -34,7 +34,7 @@ STAGES = (
 )
 RENDERED_PER_CLASS = 80
 
-# Halves of flowers5 by file order: one to learn from, one to be probed on. cats_dogs/validation is only probed on.
+# And half of flowers5; cats_dogs/validation and the other half are only probed on.
 LEARN_FROM = (
     "cats_dogs/train/*/*",
     "cats_dogs_unlabelled/*",
@@ -66,9 +66,16 @@ def block_ends(model: tf.keras.Model) -> list[str]:
 def picture_files(data: Path) -> list[Path]:
     """The photographs to learn from: none of them is judged on."""
     learn = [path for pattern in LEARN_FROM for path in sorted(data.glob(pattern))]
-    for folder in sorted((data / "flowers5").iterdir()):
-        learn += sorted(folder.iterdir())[0::2]
-    return learn
+    return learn + [picture.path for picture in flower_halves(data)[0]]
+
+
+def flower_halves(data: Path) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
+    """flowers5, every second picture of a class to learn from and the others to be judged on."""
+    halves: tuple[list, list] = ([], [])
+    for class_id, folder in enumerate(sorted((data / "flowers5").iterdir())):
+        for number, path in enumerate(sorted(folder.iterdir())):
+            halves[number % 2].append(LabelledPicture(path, class_id))
+    return halves
 
 
 def load_pictures(files: list[Path]) -> np.ndarray:
@@ -205,11 +212,7 @@ def _features(backbone: tf.keras.Model, pictures: list[LabelledPicture]) -> tupl
 def probe_sets(data: Path) -> dict[str, tuple[list[LabelledPicture], list[LabelledPicture]]]:
     """{name: (pictures to fit the probe on, pictures to judge it on)}; the backbone never saw the latter."""
     cats_dogs = find_dataset(data / "cats_dogs", 0).splits
-    flowers: tuple[list, list] = ([], [])
-    for class_id, folder in enumerate(sorted((data / "flowers5").iterdir())):
-        for number, path in enumerate(sorted(folder.iterdir())):
-            flowers[number % 2].append(LabelledPicture(path, class_id))
-    return {"flowers5": flowers, "cats_dogs": (cats_dogs["train"], cats_dogs["validation"])}
+    return {"flowers5": flower_halves(data), "cats_dogs": (cats_dogs["train"], cats_dogs["validation"])}
 
 
 CARD = """# Starter weights: MobileNetV2, alpha 0.35, without its top

@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 from edge_runtime.errors import DataError
@@ -14,7 +13,7 @@ from trainer.backbone import FEATURES, build_model, freeze
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, find_dataset, load_arrays
 from trainer.legacy_keras import tf
-from trainer.progress import Progress
+from trainer.progress import Progress, say
 
 AUGMENTED_VIEWS = 2
 """Of each picture, beside the picture itself, whose features phase 1 learns from."""
@@ -73,7 +72,7 @@ def train(config: TrainConfig, out: Path) -> Trained:
     _report_skipped(dataset, config.strict)
     arrays = {split: load_arrays(pictures, config.size) for split, pictures in dataset.splits.items()}
     clock.lap("read")
-    _say(
+    say(
         f"{', '.join(f'{len(ids)} {split}' for split, (_, ids) in arrays.items())} pictures of {len(dataset.labels)} classes"
     )
 
@@ -87,8 +86,8 @@ def train(config: TrainConfig, out: Path) -> Trained:
     trained = Trained(model, history, measured, clock.seconds)
     run_folder.write(out, config, dataset, trained)
     for result in measured:
-        _say(f"{result.split}: accuracy {result.accuracy:.4f} on {result.pictures} pictures")
-    _say(
+        say(f"{result.split}: accuracy {result.accuracy:.4f} on {result.pictures} pictures")
+    say(
         f"{out} written after {sum(clock.seconds.values()):.0f} s; next: litelens export {out} --out {out.name}.tflite"
     )
     return trained
@@ -207,7 +206,7 @@ def _features(
         for pictures, class_ids in batches(*arrays, batch_size=batch_size, seed=seed)
     ]
     features, class_ids = (np.concatenate(part) for part in zip(*parts, strict=True))
-    _say(f"phase 1  features of {len(features)} pictures ({what}): {time.monotonic() - started:.0f} s")
+    say(f"phase 1  features of {len(features)} pictures ({what}): {time.monotonic() - started:.0f} s")
     return features, class_ids
 
 
@@ -228,9 +227,9 @@ def _measure(model: tf.keras.Model, split: str, pictures: np.ndarray, class_ids:
 
 def _report_skipped(dataset: Dataset, strict: bool) -> None:
     for skipped in dataset.skipped:
-        _say(f"skipped: {skipped.reason}")
+        say(f"skipped: {skipped.reason}")
     if dataset.skipped:
-        _say(f"skipped {len(dataset.skipped)} files that are no readable pictures")
+        say(f"skipped {len(dataset.skipped)} files that are no readable pictures")
     if dataset.skipped and strict:
         raise DataError(
             f"{len(dataset.skipped)} files in {dataset.folder} are no readable pictures, --strict expects none",
@@ -247,7 +246,3 @@ class _Clock:
         now = time.monotonic()
         self.seconds[name] = now - self._last
         self._last = now
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

@@ -114,7 +114,9 @@ def test_an_output_is_the_callers_own(classifier, coloured):
 
 def test_says_which_interpreter_won(tiny):
     classifier = Classifier(tiny, threads=2)
-    assert classifier.interpreter.library == next(name for name in LIBRARIES if importlib.util.find_spec(name))
+    assert classifier.interpreter.library == next(
+        name for name in LIBRARIES if importlib.util.find_spec(name)
+    )
     assert classifier.interpreter.version[0].isdigit()
     assert classifier.interpreter.threads == 2
 
