@@ -24,6 +24,10 @@ class InterpreterError(LitelensError):
     """No TFLite interpreter is installed, or it refused the model."""
 
 
+class SelfTestFailed(LitelensError):
+    """The interpreter's answers differ from those the exporter saw by more than the model file allows."""
+
+
 class FrameError(LitelensError):
     """A frame is no RGB uint8 picture."""
 
@@ -58,6 +62,18 @@ class RunFolderError(LitelensError):
 
 class WriteError(LitelensError):
     """A file cannot be written where it was asked for."""
+
+
+class FidelityError(LitelensError):
+    """The quantization-aware model and its .tflite are not the same model."""
+
+
+class ForeignModelError(LitelensError):
+    """A model that litelens did not train cannot be exported as it is."""
+
+
+class CompilerError(LitelensError):
+    """The Edge TPU compiler refused the model."""
 
 
 class GateMissed(LitelensError):
