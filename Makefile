@@ -1,15 +1,26 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: setup demo test lint lock clean
+.PHONY: setup demo test test-clients lint lock clean
 
 # Two commands for users: `make demo` and `make test`. Both set up first.
 demo: setup
 	$(BIN)/litelens demo --out runs/demo
 
 test: setup lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not clients"
 	$(BIN)/pytest -m slow
+
+# Other projects' tools read a model file, each in an environment of its own: 1.9 GB in .venv-clients.
+CLIENTS := $(patsubst tests/clients/%.txt,%,$(wildcard tests/clients/*.txt))
+# What MediaPipe's wheels link to and do not carry, found on a bare Debian 12.
+MEDIAPIPE_NEEDS := libGL.so.1 libEGL.so.1 libGLESv2.so.2 libgthread-2.0.so.0
+MEDIAPIPE_PACKAGES := libgl1 libegl1 libgles2 libglib2.0-0
+
+test-clients: setup $(CLIENTS:%=.venv-clients/%/installed: tests/clients/%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes --requirement $<
+	touch $@
 
 setup: .venv/installed
 
@@ -22,10 +33,13 @@ setup: .venv/installed
 lint: setup
 	$(BIN)/ruff check .
 
-# Maintainers: exact versions with hashes, from pyproject.toml.
+# Maintainers: exact versions with hashes, from pyproject.toml and from tests/clients/*.in.
+COMPILE := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
-		--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	$(COMPILE) --universal --extra dev pyproject.toml --output-file requirements.lock
+	for name in $(CLIENTS); do $(COMPILE) tests/clients/$$name.in --output-file tests/clients/$$name.txt || exit; done
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .venv-clients runs build *.egg-info

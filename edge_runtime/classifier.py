@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.decision import UNKNOWN, temper
 from edge_runtime.errors import ModelFileError
 from edge_runtime.interpreter import Interpreter
 from edge_runtime.model_file import EXPORT_AGAIN, LABELS_NAME, ModelFile, SelfTestVector, read_model_file
@@ -20,7 +21,24 @@ class Prediction:
     """Index into the model's output."""
     label: str
     score: float
-    """0 to 1: the model's softmax output."""
+    """0 to 1: the model's probability, tempered by the manifest's decision rule."""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """How far this device's outputs are from those the exporter saw.
+
+    Of the vector that comes closest to its tolerance, or goes furthest above it.
+    """
+
+    largest_difference: int
+    """In steps of the output."""
+    tolerance: int
+    """The largest difference that passes."""
+
+    @property
+    def passed(self) -> bool:
+        return self.largest_difference <= self.tolerance
 
 
 def default_threads() -> int:
@@ -57,6 +75,11 @@ class Classifier:
         self._check_tensors()
         self.input_size = self.interpreter.input.shape[1:3]
 
+    @property
+    def half_step(self) -> float:
+        """Half a step of the output, as a probability; 0.0 where the output is float."""
+        return self.interpreter.output.scale / 2
+
     def classify(self, frame: np.ndarray, top_k: int = 3) -> list[Prediction]:
         """Labels one frame, best first.
 
@@ -77,27 +100,43 @@ class Classifier:
         """The model's raw output for an input: shape (classes,), the output's dtype."""
         return self.interpreter.invoke(picture)[0]
 
+    def probabilities(self, output: np.ndarray) -> np.ndarray:
+        """A raw output as the model's own probabilities, before any temperature: shape (classes,), float32."""
+        spec = self.interpreter.output
+        real = output.astype(np.float32)
+        return (real - spec.zero_point) * spec.scale if spec.scale else real
+
     def postprocess(self, output: np.ndarray, top_k: int = 3) -> list[Prediction]:
         """The `top_k` best predictions of a raw output, best first; ties go to the lower class id."""
         # Stable and descending: reversed ascending order of the reversed array.
         best = (len(output) - 1 - np.argsort(output[::-1], kind="stable"))[::-1][:top_k]
-        spec = self.interpreter.output
-        scores = output[best].astype(np.float32)
-        if spec.scale:
-            scores = (scores - spec.zero_point) * spec.scale
-        return [Prediction(int(i), self.labels[i], float(s)) for i, s in zip(best, scores, strict=True)]
+        scores = self.probabilities(output)
+        if self.model_file.manifest:
+            scores = temper(scores, self.model_file.manifest.decision.temperature, self.half_step)
+        return [Prediction(int(i), self.labels[i], float(scores[i])) for i in best]
 
-    def selftest(self) -> int:
-        """Replays the manifest's self-test vectors.
+    def answer(self, predictions: list[Prediction]) -> str:
+        """The best label, or `UNKNOWN` where its score is below its class's threshold.
 
-        Returns:
-            By how much the worst output exceeds its vector's tolerance, in output steps; 0 or less is a pass.
+        Args:
+            predictions: What `classify` or `postprocess` gave, best first; at least one.
         """
-        return max(self._excess(vector) for vector in self.model_file.manifest.selftest)
+        best, manifest = predictions[0], self.model_file.manifest
+        if manifest and best.score < manifest.decision.thresholds[best.class_id]:
+            return UNKNOWN
+        return best.label
 
-    def _excess(self, vector: SelfTestVector) -> int:
+    def selftest(self) -> SelfTest:
+        """Replays the manifest's self-test vectors."""
+        found = [
+            SelfTest(self._difference(vector), vector.tolerance)
+            for vector in self.model_file.manifest.selftest
+        ]
+        return max(found, key=lambda test: test.largest_difference - test.tolerance)
+
+    def _difference(self, vector: SelfTestVector) -> int:
         output = self.invoke(vector.picture(self.input_size)[np.newaxis]).astype(int)
-        return int(np.abs(output - vector.expected).max()) - vector.tolerance
+        return int(np.abs(output - vector.expected).max())
 
     def _check_tensors(self) -> None:
         path, given, answer = self.model_file.path, self.interpreter.input, self.interpreter.output

@@ -1,4 +1,4 @@
-"""The verbs of a device: info, classify and run."""
+"""The verbs of a device: info, verify, classify and run."""
 
 import json
 import sys
@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from edge_runtime.classifier import Classifier, Prediction
-from edge_runtime.errors import PictureError
+from edge_runtime.decision import UNKNOWN
+from edge_runtime.errors import PictureError, SelfTestFailed
 from edge_runtime.interpreter import TensorSpec
 from edge_runtime.sources import Frame, Video, check_path, open_camera, open_path
 
@@ -17,6 +18,7 @@ from edge_runtime.sources import Frame, Video, check_path, open_camera, open_pat
 _INTERRUPTED = 130
 
 _model = click.argument("model", metavar="NAME.tflite", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -27,17 +29,37 @@ _threads = click.option(
 
 @click.command()
 @_model
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json
 def info(model: Path, as_json: bool) -> None:
     """Say what a model file is and how accurate it was measured."""
-    facts = describe(Classifier(model))
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    rows = list(_rows(facts))
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        click.echo(f"{name:{width}}  {value}")
+    _print_facts(describe(Classifier(model)), as_json)
+
+
+@click.command()
+@_model
+@_json
+def verify(model: Path, as_json: bool) -> None:
+    """Say whether this device's interpreter answers as the exporter's did.
+
+    Replays the model file's self-test vectors and prints the largest difference, in steps of the output.
+    Exit code 1 if it is above the file's tolerance.
+    """
+    classifier = Classifier(model)
+    test = classifier.selftest()
+    facts = {
+        "interpreter": _interpreter(classifier),
+        "vectors": len(classifier.model_file.manifest.selftest),
+        **asdict(test),
+        "passed": test.passed,
+    }
+    _print_facts(facts, as_json)
+    if not test.passed:
+        raise SelfTestFailed(
+            f"{model}: {classifier.interpreter.library} {classifier.interpreter.version} differs by "
+            f"{test.largest_difference} output steps from what the exporter saw, expected at most {test.tolerance}",
+            "update the interpreter: pip install --upgrade ai-edge-litert; if it still differs, "
+            "export the run again and copy the file again",
+        )
 
 
 @click.command()
@@ -56,7 +78,8 @@ def info(model: Path, as_json: bool) -> None:
 def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, threads: int | None) -> None:
     """Label pictures, folders of pictures and videos.
 
-    Prints one line a frame, best label first. Files in a folder that are no readable pictures are named on
+    Prints one line a frame: the answer, which is "unknown" where the best label's score is below its class's
+    threshold, and the best labels. Files in a folder that are no readable pictures are named on
     stderr and skipped. Videos need OpenCV: pip install 'litelens[camera]'.
     """
     for path in paths:
@@ -67,10 +90,11 @@ def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, th
         with open_path(path, skipped) as source:
             for frame in source:
                 predictions = classifier.classify(frame.image, top_k)
+                answer = classifier.answer(predictions)
                 if as_json:
-                    click.echo(_json_line(frame, predictions))
+                    click.echo(_json_line(frame, answer, predictions))
                 else:
-                    click.echo(_text_line(frame, predictions, numbered=isinstance(source, Video)))
+                    click.echo(_text_line(frame, answer, predictions, numbered=isinstance(source, Video)))
     skipped.sum_up()
 
 
@@ -87,7 +111,8 @@ def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, th
 def run(model: Path, camera: str, max_frames: int | None, threads: int | None) -> None:
     """Label the frames of a camera as they come.
 
-    Prints one JSON object a frame, best label first. Ctrl-C ends it. Cameras and videos need OpenCV:
+    Prints one JSON object a frame: the answer, which is "unknown" where the best label's score is below its
+    class's threshold, and the best labels. Ctrl-C ends it. Cameras and videos need OpenCV:
     pip install 'litelens[camera]'.
     """
     classifier = Classifier(model, threads)
@@ -95,7 +120,8 @@ def run(model: Path, camera: str, max_frames: int | None, threads: int | None) -
     try:
         with open_camera(camera, skipped) as source:
             for count, frame in enumerate(source, start=1):
-                click.echo(_json_line(frame, classifier.classify(frame.image)))
+                predictions = classifier.classify(frame.image)
+                click.echo(_json_line(frame, classifier.answer(predictions), predictions))
                 if count == max_frames:
                     break
     except KeyboardInterrupt:
@@ -106,6 +132,7 @@ def run(model: Path, camera: str, max_frames: int | None, threads: int | None) -
 def describe(classifier: Classifier) -> dict:
     """What a model file says of itself, and which interpreter runs it here; ready for JSON."""
     manifest = classifier.model_file.manifest
+    thresholds = dict(zip(classifier.labels, manifest.decision.thresholds, strict=True))
     return {
         "name": manifest.name,
         "version": manifest.version,
@@ -115,12 +142,11 @@ def describe(classifier: Classifier) -> dict:
         "resize": manifest.resize,
         "method": manifest.method,
         "accuracy": asdict(manifest.accuracy),
+        "gate": asdict(manifest.gate),
+        "decision": asdict(manifest.decision) | {"thresholds": thresholds},
         "provenance": asdict(manifest.provenance),
         "size_bytes": classifier.model_file.size_bytes,
-        "interpreter": {
-            "library": classifier.interpreter.library,
-            "version": classifier.interpreter.version,
-        },
+        "interpreter": _interpreter(classifier),
     }
 
 
@@ -139,6 +165,10 @@ class _Skipped:
             click.echo(f"skipped {self.count} file{'s' if self.count > 1 else ''} in all", err=True)
 
 
+def _interpreter(classifier: Classifier) -> dict:
+    return {"library": classifier.interpreter.library, "version": classifier.interpreter.version}
+
+
 def _tensor(spec: TensorSpec) -> dict:
     return {
         "shape": list(spec.shape),
@@ -146,6 +176,16 @@ def _tensor(spec: TensorSpec) -> dict:
         "scale": spec.scale,
         "zero_point": spec.zero_point,
     }
+
+
+def _print_facts(facts: dict, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    rows = list(_rows(facts))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:{width}}  {value}")
 
 
 def _rows(facts: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -157,13 +197,20 @@ def _rows(facts: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _json_line(frame: Frame, predictions: list[Prediction]) -> str:
+def _json_line(frame: Frame, answer: str, predictions: list[Prediction]) -> str:
     return json.dumps(
-        {"source": frame.source, "frame": frame.number, "predictions": [asdict(p) for p in predictions]}
+        {
+            "source": frame.source,
+            "frame": frame.number,
+            "answer": answer,
+            "predictions": [asdict(p) for p in predictions],
+        }
     )
 
 
-def _text_line(frame: Frame, predictions: list[Prediction], numbered: bool) -> str:
+def _text_line(frame: Frame, answer: str, predictions: list[Prediction], numbered: bool) -> str:
+    """``a.jpg: cat 0.981, dog 0.019``; ``a.jpg: unknown (cat 0.612, dog 0.388)``."""
     # A path need not be UTF-8; stdout is.
     name = click.format_filename(frame.source) + (f" #{frame.number}" if numbered else "")
-    return f"{name}: " + ", ".join(f"{p.label} {p.score:.3f}" for p in predictions)
+    scores = ", ".join(f"{p.label} {p.score:.3f}" for p in predictions)
+    return f"{name}: {UNKNOWN} ({scores})" if answer == UNKNOWN else f"{name}: {scores}"

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.decision import DecisionRule
 from edge_runtime.errors import ModelFileError
 from edge_runtime.preprocessing import RESIZE_RULES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LABELS_NAME = "labels.txt"
 MANIFEST_NAME = "litelens.json"
+GATE_PASSED, GATE_OFF = "passed", "off"
 EXPORT_AGAIN = "export the run again: litelens export runs/NAME --out NAME.tflite"
 COPY_AGAIN = "copy the file again, or export it again"
 
@@ -44,6 +47,20 @@ class Accuracy:
     """0 to 1, of the model in this file."""
     agreement: float
     """0 to 1: how often both gave the same first answer."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the int8 model had to reach against float before it was written."""
+
+    outcome: str
+    """GATE_PASSED; or GATE_OFF: the gate was switched off, and this model may have missed it."""
+    max_drop: float
+    """Largest loss of top-1 that passes, in percentage points."""
+    min_ratio: float
+    """Smallest int8 top-1 divided by float top-1 that passes."""
+    max_class_drop: float
+    """Largest loss of any one class's recall that passes, in percentage points."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,8 @@ class Manifest:
     method: str
     """How the int8 model was made: "qat" (quantization-aware training) or "ptq" (post-training)."""
     accuracy: Accuracy
+    gate: Gate
+    decision: DecisionRule
     selftest: tuple[SelfTestVector, ...]
     provenance: Provenance
     model_sha256: str = ""
@@ -103,11 +122,11 @@ class Manifest:
 
         Raises:
             ModelFileError: If text is no JSON object, comes from another schema, lacks a key, has an unknown
-                one, or a value has the wrong type.
+                one, or a value has the wrong type or is outside its bounds.
         """
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as problem:
+        except (ValueError, RecursionError) as problem:  # also a number of 5,000 digits, 1,000 brackets
             raise ModelFileError(f"{MANIFEST_NAME} is no JSON: {problem}", EXPORT_AGAIN) from problem
         if not isinstance(fields, dict):
             raise ModelFileError(
@@ -120,6 +139,8 @@ class Manifest:
                 "update litelens on this machine, or export again with this version",
             )
         fields["accuracy"] = _exactly(Accuracy, fields.get("accuracy"), "accuracy")
+        fields["gate"] = _gate(fields.get("gate"))
+        fields["decision"] = _decision(fields.get("decision"))
         fields["provenance"] = _exactly(Provenance, fields.get("provenance"), "provenance")
         vectors = fields.get("selftest")
         if not isinstance(vectors, list) or not vectors:
@@ -184,7 +205,8 @@ def read_model_file(path: str | Path) -> ModelFile:
             f"its manifest says {manifest.model_sha256[:12] or 'nothing'}...",
             COPY_AGAIN,
         )
-    _check_labels(labels, str(path))
+    check_labels(labels, str(path))
+    _check_thresholds(manifest, labels, str(path))
     return ModelFile(path, manifest, labels, len(content))
 
 
@@ -192,9 +214,11 @@ def pack(model: bytes, labels: tuple[str, ...], manifest: Manifest) -> bytes:
     """The content of a model file: a TFLite model (with its metadata) followed by labels and manifest.
 
     Raises:
-        ModelFileError: If labels are empty, repeated, hold a line break, or cannot be written as UTF-8.
+        ModelFileError: If labels are empty, repeated, hold a line break, or cannot be written as UTF-8; or if
+            a device would refuse the manifest.
     """
-    _check_labels(labels, "the model to pack")
+    check_labels(labels, "the model to pack")
+    _check_thresholds(Manifest.from_json(manifest.to_json()), labels, "the model to pack")
     manifest = dataclasses.replace(manifest, model_sha256=hashlib.sha256(model).hexdigest())
     packed = io.BytesIO(model)
     packed.seek(0, io.SEEK_END)
@@ -227,7 +251,8 @@ def _unpack(path: Path, content: bytes) -> tuple[Manifest, tuple[str, ...], int]
     return manifest, labels, min(info.header_offset for info in members.values())
 
 
-def _check_labels(labels: tuple[str, ...], where: str) -> None:
+def check_labels(labels: tuple[str, ...], where: str) -> None:
+    """Raises ModelFileError unless labels are distinct, not blank, and each one line of UTF-8 text."""
     if not labels or len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
         raise ModelFileError(
             f"{where}: {LABELS_NAME} has empty or repeated lines, expected one distinct label a line",
@@ -240,6 +265,15 @@ def _check_labels(labels: tuple[str, ...], where: str) -> None:
                 f"{where}: the label {label!r} cannot be one line of UTF-8 text in {LABELS_NAME}",
                 "rename the class",
             )
+
+
+def _check_thresholds(manifest: Manifest, labels: tuple[str, ...], where: str) -> None:
+    if len(manifest.decision.thresholds) != len(labels):
+        raise ModelFileError(
+            f"{where}: the decision has {len(manifest.decision.thresholds)} thresholds, "
+            f"{LABELS_NAME} has {len(labels)} labels",
+            EXPORT_AGAIN,
+        )
 
 
 def _without_zip(path: Path, content: bytes) -> ModelFileError:
@@ -273,12 +307,49 @@ def _exactly(cls: type, fields: object, where: str):
 
 
 def _check_type(where: str, value: object, wanted: object) -> None:
-    """Holds the plain types: nested objects were built by `_exactly` before, and true is no number."""
+    """Holds the plain types: nested objects were built by `_exactly` before, and true is no number.
+
+    Numbers are finite: Python reads NaN, Infinity and 1e999 as JSON, and writes the first two.
+    """
     plain = {str: str, int: int, float: (int, float), dict: dict}.get(wanted)
     if plain and (not isinstance(value, plain) or isinstance(value, bool)):
         raise ModelFileError(
             f"{MANIFEST_NAME}: {where} is {value!r}, expected {wanted.__name__}", EXPORT_AGAIN
         )
+    if wanted is float and not abs(value) <= sys.float_info.max:
+        raise ModelFileError(f"{MANIFEST_NAME}: {where} is {value}, expected a finite number", EXPORT_AGAIN)
+
+
+def _gate(fields: object) -> Gate:
+    gate = _exactly(Gate, fields, "gate")
+    if gate.outcome not in (GATE_PASSED, GATE_OFF):
+        raise ModelFileError(
+            f"{MANIFEST_NAME}: gate's outcome is {gate.outcome!r}, expected {GATE_PASSED} or {GATE_OFF}",
+            EXPORT_AGAIN,
+        )
+    return gate
+
+
+def _decision(fields: object) -> DecisionRule:
+    rule = _exactly(DecisionRule, fields, "decision")
+    if rule.temperature <= 0:
+        raise ModelFileError(
+            f"{MANIFEST_NAME}: decision's temperature is {rule.temperature}, expected a number above 0",
+            EXPORT_AGAIN,
+        )
+    if not 0 <= rule.precision <= 1:
+        raise ModelFileError(
+            f"{MANIFEST_NAME}: decision's precision is {rule.precision}, expected 0 to 1", EXPORT_AGAIN
+        )
+    thresholds = rule.thresholds
+    if not isinstance(thresholds, list) or not all(
+        type(number) in (int, float) and 0 <= number <= 1 for number in thresholds
+    ):
+        raise ModelFileError(
+            f"{MANIFEST_NAME}: decision's thresholds are {thresholds!r}, expected numbers from 0 to 1",
+            EXPORT_AGAIN,
+        )
+    return dataclasses.replace(rule, thresholds=tuple(thresholds))
 
 
 def _vector(fields: object) -> SelfTestVector:

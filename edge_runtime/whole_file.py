@@ -13,29 +13,42 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         WriteError: If path is a directory, or its folder is absent, not writable or full.
     """
-    if os.path.isdir(path):
-        raise WriteError(
-            f"{path} is a directory, expected a file to write", f"name a file in it: {path / 'NAME'}"
-        )
-    temporary = None
+    write_together({path: content})
+
+
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Writes several files, each as `write_whole` does; none is renamed before all are on the disk.
+
+    Raises:
+        WriteError: If a path is a directory, or a folder is absent, not writable or full; then no file has changed.
+    """
+    for path in contents:
+        if os.path.isdir(path):
+            raise WriteError(
+                f"{path} is a directory, expected a file to write", f"name a file in it: {path / 'NAME'}"
+            )
+    temporaries: dict[Path, str] = {}
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a model file is read by other users, as any new file is.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        for path, content in contents.items():
+            handle, temporaries[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files private; a model file is read by other users, as any new file is.
+            os.chmod(temporaries[path], 0o666 & ~_umask())
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     except OSError as problem:
         raise WriteError(
             f"cannot write {path}: {problem}", "check the folder, its permissions and the free disk space"
         ) from problem
     finally:
         # Absent after the rename; still there after an error or Ctrl-C.
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        for temporary in temporaries.values():
+            if os.path.exists(temporary):
+                os.unlink(temporary)
 
 
 def _umask() -> int:

@@ -10,6 +10,7 @@ scales. The idea is that of Nagel et al., "Data-free quantization through weight
 
 import numpy as np
 
+from exporter.convolutions import convolutions_with_norms, is_depthwise
 from trainer.legacy_keras import tf
 
 
@@ -17,14 +18,11 @@ def equalise_depthwise_kernels(model: tf.keras.Model) -> None:
     """Scales each channel's kernel to a largest weight of 1 and undoes it in the BatchNorm behind.
 
     Args:
-        model: Flat, with each depthwise convolution followed by its BatchNormalization; changed in place, its
+        model: Flat; depthwise convolutions followed by their BatchNormalization are changed in place, the model's
             answers stay the same to float rounding.
     """
-    for norm in model.layers:
-        if not isinstance(norm, tf.keras.layers.BatchNormalization):
-            continue
-        convolution = norm.inbound_nodes[0].inbound_layers
-        if not isinstance(convolution, tf.keras.layers.DepthwiseConv2D):
+    for convolution, norm in convolutions_with_norms(model):
+        if not is_depthwise(convolution):
             continue
         (kernel,) = convolution.get_weights()  # (rows, columns, channels, 1)
         gamma, beta, mean, variance = norm.get_weights()

@@ -1,40 +1,13 @@
-"""Keras models to TFLite bytes; every one takes RGB bytes, so that one Classifier measures them all."""
+"""Keras models to TFLite bytes."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
-
-from trainer.augmentation import normalise
 from trainer.legacy_keras import tf
 
 
 def to_float(model: tf.keras.Model) -> bytes:
-    """The float32 model behind a uint8 input: normalisation is part of the graph; float32 output."""
-    size = model.input_shape[1:]
-    pixels = tf.keras.Input(size, dtype=tf.uint8, name="image")
-    return _converter(tf.keras.Model(pixels, model(normalise(pixels)))).convert()
-
-
-def to_int8_by_ptq(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
-    """Post-training quantization: full int8 inside, uint8 input and output.
-
-    Args:
-        model: The float model.
-        calibration: Pictures from the training split that set the activation ranges, uint8 of shape
-            (n, height, width, 3).
-    """
-    converter = _converter(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    calibration = calibration.copy()
-    # The input's range must be that of a byte, whatever these pictures hold: then a camera's byte is the input's value.
-    calibration[0, 0, 0], calibration[0, 0, 1] = 0, 255
-
-    def representative_dataset() -> Iterator[list[tf.Tensor]]:
-        return ([normalise(picture[np.newaxis])] for picture in calibration)
-
-    converter.representative_dataset = representative_dataset
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return _with_byte_tensors(converter).convert()
+    """The float32 model with a float32 input, in the model's own normalisation, and a batch of one."""
+    return _converter(model).convert()
 
 
 def to_int8_by_qat(quantized: tf.keras.Model) -> bytes:
@@ -42,7 +15,27 @@ def to_int8_by_qat(quantized: tf.keras.Model) -> bytes:
     converter = _converter(quantized)
     # No supported_ops here: asking for int8 builtins makes TensorFlow 2.21 demand a representative data set.
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return _with_byte_tensors(converter).convert()
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return converter.convert()
+
+
+def saved_model_to_float(folder: Path) -> bytes:
+    """The default signature of a SavedModel with one input, as `to_float` writes it.
+
+    Raises:
+        ValueError: If there is no such signature.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    if "serving_default" not in loaded.signatures:
+        raise ValueError("it has no signature serving_default, which model.export() writes")
+    signature = loaded.signatures["serving_default"]
+    ((name, given),) = signature.structured_input_signature[1].items()
+
+    def answer(image: tf.Tensor) -> tf.Tensor:
+        (output,) = signature(**{name: image}).values()
+        return output
+
+    return _concrete_converter(loaded, answer, (1, *given.shape[1:])).convert()
 
 
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
@@ -50,16 +43,15 @@ def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
         return model(image, training=False)
 
     # A bare module, not from_keras_model: the converter saves what it is given to disk, and saving a Keras model
-    # traces every layer, which took nine tenths of a conversion. The batch is one: a device has one frame at a time.
+    # traces every layer, which took nine tenths of a conversion.
     module = tf.Module()
-    module.weights = model.weights
-    module.answer = tf.function(answer, autograph=False)
-    spec = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name="image")
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.answer.get_concrete_function(spec)], module
-    )
+    # Keras 3 wraps TensorFlow's variables, and the converter finds only the bare ones.
+    module.weights = [weight if isinstance(weight, tf.Variable) else weight.value for weight in model.weights]
+    return _concrete_converter(module, answer, (1, *model.input_shape[1:]))
 
 
-def _with_byte_tensors(converter: tf.lite.TFLiteConverter) -> tf.lite.TFLiteConverter:
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    return converter
+def _concrete_converter(owner, answer, shape: tuple[int, ...]) -> tf.lite.TFLiteConverter:
+    """Of a function of one picture; the batch is one: a device has one frame at a time."""
+    traced = tf.function(answer, autograph=False).get_concrete_function(tf.TensorSpec(shape, name="image"))
+    owner.traced = traced  # the converter saves the owner, and finds the function in it
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced], owner)

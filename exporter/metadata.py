@@ -10,6 +10,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.model_file import LABELS_NAME, MANIFEST_NAME
+from exporter.graph import read_graph, write_graph
 
 BUFFER_NAME = b"TFLITE_METADATA"
 FILE_IDENTIFIER = b"M001"
@@ -51,16 +52,14 @@ def add_metadata(
     Returns:
         The model with the metadata in place of any it had. The zip is not added here.
     """
-    built = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    built = read_graph(model)
     buffer = schema.BufferT()
     buffer.data = list(_pack(_model_metadata(labels, name, version, description)))
     built.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = BUFFER_NAME.decode(), len(built.buffers) - 1
     built.metadata = [old for old in built.metadata or [] if old.name != BUFFER_NAME] + [entry]
-    builder = flatbuffers.Builder(len(model) + 4096)
-    builder.Finish(built.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return write_graph(built)
 
 
 def _model_metadata(labels: tuple[str, ...], name: str, version: str, description: str) -> _Table:

@@ -1,4 +1,4 @@
-"""Export: candidates, measured by the device's code, judged by the gate, the best one written."""
+"""Export: candidates, measured by the device's code, judged by the gate, the best one written with its proof."""
 
 import dataclasses
 import tempfile
@@ -6,184 +6,244 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 from edge_runtime.classifier import Classifier
-from edge_runtime.errors import GateMissed, RunFolderError, WriteError
-from edge_runtime.model_file import Accuracy, Manifest, ModelFile, Provenance, SelfTestVector, pack
-from edge_runtime.whole_file import write_whole
-from exporter.channel_scaling import equalise_depthwise_kernels
-from exporter.conversion import to_float, to_int8_by_ptq, to_int8_by_qat
-from exporter.dead_channels import settle_dead_channels
-from exporter.gate import GateVerdict, judge
+from edge_runtime.decision import temper
+from edge_runtime.model_file import (
+    GATE_OFF,
+    GATE_PASSED,
+    Accuracy,
+    Gate,
+    Manifest,
+    ModelFile,
+    Provenance,
+    SelfTestVector,
+    pack,
+)
+from edge_runtime.whole_file import write_together
+from exporter.candidate_kinds import INT8, REFERENCE
+from exporter.candidates import Candidates, CandidateSettings, make_candidates
+from exporter.decisions import FittedDecision, fit_decision
+from exporter.edge_tpu import check as check_edge_tpu
+from exporter.edge_tpu_compiler import HOW_TO_GET, compile_for_tpu
+from exporter.edge_tpu_compiler import find as find_edge_tpu_compiler
+from exporter.exported import ChangedPicture, Exported
+from exporter.float_model import FloatModel
+from exporter.gate import Bounds, Outcome, judge
+from exporter.layers import compare_layers
 from exporter.measurement import Measurement, measure
 from exporter.metadata import add_metadata
-from exporter.quantization_aware import quantization_aware
-from trainer.dataset import load_arrays
-from trainer.legacy_keras import tf
+from exporter.reliability import reliability
+from exporter.report import render_export
+from exporter.target import report_path
 from trainer.progress import say
-from trainer.run_folder import Run, package_versions, read
+from trainer.run_folder import package_versions
 
-PTQ_PICTURES = 200
-"""With 200 calibration pictures post-training quantization lost nothing on cats and dogs (98.4 % both)."""
 SELFTEST_COEFFICIENTS = ((1, 1, 40), (7, 3, 80), (2, 11, 120))
 """Gradients of different slope: smooth, diagonal and busy inputs."""
 SELFTEST_TOLERANCE = 26
 """Of 255 output steps. Interpreters differed by up to 24 on one int8 model: per-channel kernels round differently."""
+LAYER_PICTURES = 16
+"""Enough for each layer's signal-to-noise: activations have a million values a picture."""
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What an export decided."""
+class ExportSettings:
+    """What an export makes and asks for."""
 
-    measurements: dict[str, Measurement]
-    verdicts: dict[str, GateVerdict]
-    chosen: str
-    """The candidate that was written: "ptq" or "qat"."""
+    making: CandidateSettings
+    bounds: Bounds
+    gate: bool
+    """Whether the gate decides; if not, the best int8 candidate is written whatever the gate says of it."""
+    precision: float
+    """What each class's answers should reach, 0 to 1; below its threshold a device answers "unknown"."""
 
 
-def export(run_folder: Path, out: Path, *, qat_epochs: int, max_drop: float) -> Exported:
-    """Makes int8 candidates of a run, measures them beside float, and writes the better one that passes the gate.
+def export(source: FloatModel, out: Path, settings: ExportSettings) -> Exported:
+    """Makes candidates, measures them beside float, and writes the int8 one that passes the gate and agrees best.
+
+    Beside the model file stands its report, NAME.report.html; it is written if the gate lets none through, too.
 
     Args:
-        run_folder: Written by ``litelens train``.
-        out: The model file to write.
-        qat_epochs: Epochs of quantization-aware training; 0 leaves the calibrated model untrained.
-        max_drop: Largest loss of top-1 against float that passes, in percentage points.
+        source: The float model and its pictures.
+        out: The model file to write; exporter.target tells before anything else whether it can be.
+        settings: What to make and ask for.
+
+    Returns:
+        What was found out; `chosen` is None if no int8 candidate passed, and then no model file was written.
 
     Raises:
-        RunFolderError: If the run folder is incomplete or its model does not fit its labels.
-        WriteError: If `out` cannot be written; found out before anything is trained.
-        GateMissed: If no int8 candidate passes; nothing is written.
+        DataError: If there are too few training pictures to calibrate with.
+        CannotQuantize: If quantization-aware training was asked for by name and the model cannot be trained.
+        FidelityError: If the quantization-aware model and its .tflite answer differently.
+        CompilerError: If the Edge TPU's compiler refuses the model.
+        WriteError: If a file cannot be written; then the earlier ones are untouched.
     """
-    _check_target(out)
-    run = read(run_folder)
-    model = _load_float_model(run)
-    settled = settle_dead_channels(model)
-    equalise_depthwise_kernels(model)
-    say(f"{settled} dead channels settled" if settled else "no dead channels")
-    models = _candidates(run, model, qat_epochs)
+    made = make_candidates(source, settings.making)
     with tempfile.TemporaryDirectory() as temporary:
         classifiers = {
-            name: _load_candidate(Path(temporary), name, model, run) for name, model in models.items()
+            name: _classifier(Path(temporary), name, model, source) for name, model in made.models.items()
         }
-        measurements = measure(classifiers, run.splits[run.held_back])
-        reference = measurements["float"]
-        verdicts = {
-            name: judge(found, reference, max_drop) for name, found in measurements.items() if name != "float"
-        }
-        _print_table(run, measurements, verdicts, max_drop)
-        chosen = _choose(measurements, verdicts)
-        if chosen is None:
-            raise GateMissed(
-                f"no int8 model is within {max_drop} points of float's top-1; {out} was not written",
-                "train longer, use more pictures, raise --qat-epochs, or allow more with --max-drop",
-            )
-        manifest = _manifest(run, out.stem, chosen, measurements, classifiers[chosen])
-    write_whole(out, pack(_with_metadata(models[chosen], run, manifest), run.labels, manifest))
-    say(f"{out} written: int8 by {chosen.upper()}, {out.stat().st_size} bytes")
-    return Exported(measurements, verdicts, chosen)
+        exported = _judged(source, made, settings, classifiers, out.stem)
+        files = {}
+        if exported.chosen:
+            manifest = _manifest(source, exported, classifiers[exported.chosen])
+            files[out] = _model_file(made.models[exported.chosen], source, manifest)
+            if settings.making.edge_tpu:
+                note, compiled = _compiled(made.models[exported.chosen], source, manifest, out)
+                exported = dataclasses.replace(exported, notes=(*exported.notes, note))
+                files |= compiled
+    report = report_path(out)
+    write_together(files | {report: render_export(exported).encode()})
+    for path in (*files, report):
+        say(f"{path} written, {path.stat().st_size} bytes")
+    return exported
 
 
-def _candidates(run: Run, model: tf.keras.Model, qat_epochs: int) -> dict[str, bytes]:
-    """TFLite models by name: the float reference and the int8 candidates."""
-    pictures, _ = load_arrays(run.splits["train"], run.config.size)
-    calibration = pictures[np.random.default_rng(run.config.seed).permutation(len(pictures))[:PTQ_PICTURES]]
-    with _Step("float model converted"):
-        candidates = {"float": to_float(model)}
-    with _Step(f"int8 by post-training quantization, {len(calibration)} pictures"):
-        candidates["ptq"] = to_int8_by_ptq(model, calibration)
-    with _Step(f"quantization-aware training, {qat_epochs} epochs on {len(pictures)} pictures"):
-        quantized = quantization_aware(
-            model, pictures, epochs=qat_epochs, batch_size=run.config.batch_size, seed=run.config.seed
-        )
-    with _Step("int8 by quantization-aware training converted"):
-        candidates["qat"] = to_int8_by_qat(quantized)
-    return candidates
+def _classifier(folder: Path, name: str, model: bytes, source: FloatModel) -> Classifier:
+    path = folder / f"{name}.tflite"
+    path.write_bytes(model)
+    return Classifier(ModelFile(path, None, source.labels, len(model)))
 
 
-def _choose(measurements: dict[str, Measurement], verdicts: dict[str, GateVerdict]) -> str | None:
-    """The best top-1 that passed; equal top-1, then better agreement with float."""
-    passed = [name for name, verdict in verdicts.items() if verdict.passed]
+def _judged(
+    source: FloatModel,
+    made: Candidates,
+    settings: ExportSettings,
+    classifiers: dict[str, Classifier],
+    name: str,
+) -> Exported:
+    started = time.monotonic()
+    say(f"measuring on {len(source.splits[source.held_back])} {source.held_back} pictures ...")
+    measurements = measure(classifiers, source.splits[source.held_back])
+    measured = time.monotonic()
+    verdicts = {
+        candidate: judge(found, measurements[REFERENCE], settings.bounds, source.labels)
+        for candidate, found in measurements.items()
+        if candidate != REFERENCE
+    }
+    int8 = [candidate for candidate in INT8 if candidate in measurements]
+    chosen = _best([c for c in int8 if verdicts[c].passed or not settings.gate], measurements)
+    too_small = [candidate for candidate in int8 if verdicts[candidate].outcome is Outcome.TOO_SMALL]
+    subject = chosen or _best(too_small or int8, measurements)
+    pictures = source.load_pictures(source.held_back, _spread(len(source.splits[source.held_back])))
+    layers = {
+        candidate: compare_layers(candidate, made.models[REFERENCE], made.models[candidate], pictures)
+        for candidate in int8
+    }
+    decision = _fit_decision(source, classifiers[subject], measurements[subject], settings.precision)
+    shown = measurements[subject]
+    calibrated = temper(shown.probabilities, decision.rule.temperature, classifiers[subject].half_step)
+    seconds = {"measuring": measured - started, "layers and decision": time.monotonic() - measured}
+    return Exported(
+        name=name,
+        version=time.strftime("%Y%m%d.%H%M%S", time.gmtime()),
+        labels=source.labels,
+        split=source.held_back,
+        measurements=measurements,
+        reliabilities={
+            candidate: reliability(found.probabilities, found.truth)
+            for candidate, found in measurements.items()
+        },
+        verdicts=verdicts,
+        bounds=settings.bounds,
+        gate="on" if settings.gate else "off",
+        chosen=chosen,
+        subject=subject,
+        changed=_changed(source, measurements[REFERENCE], shown),
+        layers=layers,
+        fidelity=made.fidelity,
+        decision=decision,
+        before=reliability(shown.probabilities, shown.truth),
+        after=reliability(calibrated, shown.truth),
+        edge_tpu=check_edge_tpu(made.models[subject]),
+        calibration=_calibration(source, made),
+        provenance={
+            "data_fingerprint": source.fingerprint,
+            "config": source.config | {"calibration": list(made.calibration)},
+            "packages": package_versions(),
+        },
+        seconds=made.seconds | {step: round(value, 1) for step, value in seconds.items()},
+        notes=(*source.notes, *made.notes),
+    )
+
+
+def _best(candidates: list[str], measurements: dict[str, Measurement]) -> str | None:
+    """The one that answers most like float, and of equal ones the one that is right more often, or was made first."""
     return max(
-        passed,
-        key=lambda name: (measurements[name].right, measurements[name].agreement(measurements["float"])),
+        candidates,
+        key=lambda name: (measurements[name].agreement(measurements[REFERENCE]), measurements[name].right),
         default=None,
     )
 
 
-def _check_target(out: Path) -> None:
-    if out.suffix != ".tflite":
-        raise WriteError(
-            f"--out {out}: expected a name that ends in .tflite",
-            f"litelens export RUN --out {out.with_suffix('.tflite')}",
+def _spread(pictures: int) -> list[int]:
+    """Indices of at most LAYER_PICTURES pictures over a whole split, which is in the order of its classes."""
+    return sorted(set(np.linspace(0, pictures - 1, LAYER_PICTURES).astype(int).tolist()))
+
+
+def _fit_decision(
+    source: FloatModel, classifier: Classifier, held_back: Measurement, precision: float
+) -> FittedDecision:
+    """On validation, so that a test split judges what it was not fitted on."""
+    found = (
+        held_back
+        if source.held_back == "validation"
+        else measure({held_back.candidate: classifier}, source.splits["validation"])[held_back.candidate]
+    )
+    return fit_decision(
+        found.probabilities,
+        found.truth,
+        half_step=classifier.half_step,
+        precision=precision,
+        split="validation",
+    )
+
+
+def _changed(source: FloatModel, reference: Measurement, shown: Measurement) -> tuple[ChangedPicture, ...]:
+    pictures, labels = source.splits[source.held_back], source.labels
+    return tuple(
+        ChangedPicture(
+            path=pictures[i].path,
+            name=pictures[i].path.relative_to(source.data).as_posix(),
+            truth=labels[reference.truth[i]],
+            float_answer=labels[reference.answers[i]],
+            float_score=float(reference.probabilities[i].max()),
+            int8_answer=labels[shown.answers[i]],
+            int8_score=float(shown.probabilities[i].max()),
         )
-    if out.is_dir():
-        raise WriteError(
-            f"--out {out} is a directory, expected a file", f"name a file in it: {out / 'model.tflite'}"
-        )
-    try:
-        # Made and dropped now: an export takes minutes, and would find out only at its end.
-        tempfile.TemporaryFile(dir=out.parent).close()
-    except OSError as problem:
-        raise WriteError(
-            f"cannot write in {out.parent}: {problem}", "create the folder or choose another --out"
-        ) from problem
+        for i in np.flatnonzero(reference.answers != shown.answers)
+    )
 
 
-def _load_float_model(run: Run) -> tf.keras.Model:
-    try:
-        model = tf.keras.models.load_model(run.model_path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as problem:
-        raise RunFolderError(
-            f"{run.model_path} cannot be loaded: {problem}", "train again into a new folder"
-        ) from problem
-    size, classes = model.input_shape[1:3], model.output_shape[-1]
-    if classes != len(run.labels) or size != (run.config.size, run.config.size):
-        raise RunFolderError(
-            f"{run.model_path} has {classes} outputs and input {size}, labels.txt has {len(run.labels)} labels "
-            f"and config.toml size {run.config.size}",
-            "train again into a new folder",
-        )
-    return model
+def _calibration(source: FloatModel, made: Candidates) -> str:
+    return (
+        f"Post-training ranges come from {len(made.calibration)} of {len(source.splits['train'])} training pictures, "
+        f"drawn class by class with seed {source.seed}; none of another split."
+    )
 
 
-def _load_candidate(folder: Path, name: str, model: bytes, run: Run) -> Classifier:
-    path = folder / f"{name}.tflite"
-    path.write_bytes(model)
-    return Classifier(ModelFile(path, None, run.labels, len(model)))
-
-
-def _manifest(
-    run: Run, name: str, chosen: str, measurements: dict[str, Measurement], classifier: Classifier
-) -> Manifest:
-    reference, int8 = measurements["float"], measurements[chosen]
-    # The data's folder name, not its path: a model file is given away.
-    config = dataclasses.asdict(run.config) | {"data": Path(run.config.data).name}
+def _manifest(source: FloatModel, exported: Exported, classifier: Classifier) -> Manifest:
+    reference, int8 = exported.measurements[REFERENCE], exported.measurements[exported.chosen]
     return Manifest(
-        name=name,
-        version=time.strftime("%Y%m%d.%H%M%S", time.gmtime()),
-        resize=run.config.resize,
-        method=chosen,
+        name=exported.name,
+        version=exported.version,
+        resize=source.resize,
+        method=exported.chosen,
         accuracy=Accuracy(
-            split=run.held_back,
+            split=exported.split,
             pictures=reference.pictures,
             float_top1=reference.top1,
             int8_top1=int8.top1,
             agreement=int8.agreement(reference),
         ),
+        gate=Gate(
+            outcome=GATE_PASSED if exported.gate == "on" else GATE_OFF, **dataclasses.asdict(exported.bounds)
+        ),
+        decision=exported.decision.rule,
         selftest=_selftest_vectors(classifier),
-        provenance=Provenance(run.fingerprint, config, package_versions()),
-    )
-
-
-def _with_metadata(model: bytes, run: Run, manifest: Manifest) -> bytes:
-    described = (
-        f"Tells {', '.join(run.labels[:6])}{' and more' if len(run.labels) > 6 else ''} apart in pictures."
-    )
-    return add_metadata(
-        model, run.labels, name=manifest.name, version=manifest.version, description=described
+        provenance=Provenance(**exported.provenance),
     )
 
 
@@ -196,37 +256,33 @@ def _selftest_vectors(classifier: Classifier) -> tuple[SelfTestVector, ...]:
     return tuple(vectors)
 
 
-def _print_table(
-    run: Run, measurements: dict[str, Measurement], verdicts: dict[str, GateVerdict], max_drop: float
-) -> None:
-    reference = measurements["float"]
-    click.echo(f"{reference.pictures} {run.held_back} pictures, measured through edge_runtime.Classifier")
-    click.echo(
-        f"{'candidate':10} {'bytes':>9} {'top-1':>7} {'drop':>6} {'agreement':>9} {'p50 ms':>7}  gate (at most {max_drop} points)"
+def _model_file(model: bytes, source: FloatModel, manifest: Manifest) -> bytes:
+    named = ", ".join(source.labels[:6]) + (" and more" if len(source.labels) > 6 else "")
+    described = add_metadata(
+        model,
+        source.labels,
+        name=manifest.name,
+        version=manifest.version,
+        description=f"Tells {named} apart in pictures.",
     )
-    for name, found in measurements.items():
-        verdict = verdicts.get(name)
-        drop, gate = (
-            ("", "reference")
-            if verdict is None
-            else (f"{verdict.drop:+.2f}", "passed" if verdict.passed else "MISSED")
-        )
-        click.echo(
-            f"{name:10} {found.size_bytes:9} {100 * found.top1:6.2f}% {drop:>6} {100 * found.agreement(reference):8.2f}% "
-            f"{found.p50_ms:7.2f}  {gate}"
-        )
+    return pack(described, source.labels, manifest)
 
 
-class _Step:
-    """Says what was done and how long it took."""
-
-    def __init__(self, what: str):
-        self._what = what
-
-    def __enter__(self):
-        self._started = time.monotonic()
-        say(f"{self._what} ...")
-
-    def __exit__(self, *exception):
-        if exception[0] is None:
-            say(f"  {time.monotonic() - self._started:.0f} s")
+def _compiled(
+    model: bytes, source: FloatModel, manifest: Manifest, out: Path
+) -> tuple[str, dict[Path, bytes]]:
+    """(a sentence on what the Edge TPU's compiler made of it, the compiled model file if there is one)."""
+    compiler = find_edge_tpu_compiler()
+    if compiler is None:
+        say(HOW_TO_GET)
+        return "Not compiled for the Edge TPU: edgetpu_compiler is not on the PATH.", {}
+    compilation = compile_for_tpu(model, compiler)
+    path = out.with_name(f"{out.stem}_edgetpu.tflite")
+    mapped = sum(operator.count for operator in compilation.operators if operator.mapped)
+    note = (
+        f"edgetpu_compiler {compilation.compiler_version} mapped {mapped} of "
+        f"{sum(operator.count for operator in compilation.operators)} operators in {compilation.subgraphs} parts; "
+        f"{compilation.on_chip_used_bytes} bytes of parameters stay on the chip, {compilation.off_chip_bytes} do not."
+    )
+    say(note)
+    return note, {path: _model_file(compilation.model, source, manifest)}

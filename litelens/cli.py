@@ -12,6 +12,7 @@ VERBS = {
     "train": ("trainer.cli", "train", "Train a classifier on folders of pictures."),
     "export": ("exporter.cli", "export", "Turn a training run into a proven int8 model file."),
     "info": ("edge_runtime.cli", "info", "Say what a model file is and how accurate it was measured."),
+    "verify": ("edge_runtime.cli", "verify", "Replay a model file's self-test with this interpreter."),
     "classify": ("edge_runtime.cli", "classify", "Label pictures, folders of pictures and videos."),
     "run": ("edge_runtime.cli", "run", "Label the frames of a camera as they come."),
     "bench": ("benchmarks.cli", "bench", "Measure a model file's latency and memory here."),

@@ -1,5 +1,6 @@
 """The tiny model, pictures of one colour, and the command as a user runs it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def parts(tmp_path_factory) -> Path:
     from trainer.rendering import write_pictures
 
     folder = tmp_path_factory.mktemp("parts")
-    write_pictures(folder, 25, seed=5)
+    write_pictures(folder, {"train": 15, "validation": 5, "test": 5}, seed=5)
     (folder / "train" / "gear" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     return folder
 
@@ -102,3 +103,81 @@ def trained_run(parts, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "parts"
     train(TrainConfig(data=str(parts), weights="starter", size=96, epochs=(10, 1)), out)
     return out
+
+
+def _random_pictures(count: int, size: int) -> np.ndarray:
+    """uint8 of shape (count, size, size, 3), each of its own colours and brightness."""
+    draw = np.random.default_rng(0)
+    coarse = draw.integers(0, 256, (count, 4, 4, 3)) * draw.uniform(0.2, 1, (count, 1, 1, 3))
+    return coarse.repeat(size // 4, axis=1).repeat(size // 4, axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small_pictures() -> np.ndarray:
+    """64 pictures of 32 x 32 for the small network."""
+    return _random_pictures(64, 32)
+
+
+@pytest.fixture(scope="session")
+def small_net(small_pictures):
+    """Makes an untrained network of MobileNetV2's kinds of layers, which quantizes in seconds instead of a minute.
+
+    Flat, takes [-1, 1] at 32 x 32; its answers on small_pictures are spread over the classes and seldom sure.
+    """
+
+    def make(classes: int = 4):
+        from trainer.legacy_keras import tf
+
+        tf.keras.utils.set_random_seed(0)
+        layers = tf.keras.layers
+        image = x = tf.keras.Input((32, 32, 3), name="image")
+        for convolution in (
+            layers.Conv2D(8, 3, strides=2, use_bias=False, name="stem"),
+            layers.DepthwiseConv2D(3, use_bias=False, name="depthwise"),
+            layers.Conv2D(16, 1, use_bias=False, name="project"),
+        ):
+            x = layers.BatchNormalization(momentum=0.0, name=f"{convolution.name}_norm")(convolution(x))
+            x = layers.ReLU(6.0, name=f"{convolution.name}_relu")(x)
+        features = layers.GlobalAveragePooling2D(name="features")(x)
+        head = layers.Dense(classes, "softmax", kernel_initializer="orthogonal", name="probabilities")
+        model = tf.keras.Model(image, head(features), name="small")
+        normalised = small_pictures.astype(np.float32) / 127.5 - 1
+        model(normalised, training=True)  # momentum 0: BatchNorm takes these pictures' statistics
+        kernel, _ = head.get_weights()
+        mean = tf.keras.Model(image, features)(normalised).numpy().mean(axis=0)
+        head.set_weights([5 * kernel, -5 * mean @ kernel])
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_run_folder(trained_run, small_net, tmp_path_factory) -> Path:
+    """A run folder whose model is the small network at chance: an export of it takes seconds, and no gate passes it."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    shutil.copytree(trained_run, folder, ignore=shutil.ignore_patterns("candidates"))
+    small_net(classes=6).save(folder / "model.keras")
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("size = 96", "size = 32"))
+    return folder
+
+
+@pytest.fixture
+def small_run(small_run_folder, tmp_path) -> Path:
+    """A copy of it, to change and to export."""
+    return shutil.copytree(small_run_folder, tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def export_here():
+    """Runs `litelens export` in this process, which has TensorFlow already; its exception is in the result."""
+
+    def run(run_folder: Path, out: Path, *options: object):
+        from click.testing import CliRunner
+
+        from exporter.cli import export
+
+        arguments = [str(argument) for argument in (run_folder, "--out", out, *options)]
+        return CliRunner().invoke(export, arguments, standalone_mode=False)
+
+    return run

@@ -85,19 +85,23 @@ def find_dataset(folder: Path, seed: int) -> Dataset:
     return Dataset(folder, labels, splits, skipped, _fingerprint(folder, labels, splits, digests))
 
 
-def load_arrays(pictures: list[LabelledPicture], size: int) -> tuple[np.ndarray, np.ndarray]:
+def load_arrays(pictures: list[LabelledPicture], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Reads pictures as the device will see them.
 
+    Args:
+        pictures: Which.
+        size: (height, width) of the model's input.
+
     Returns:
-        (pictures, class_ids): uint8 of shape (n, size, size, 3), and int32 of shape (n,).
+        (pictures, class_ids): uint8 of shape (n, height, width, 3), and int32 of shape (n,).
 
     Raises:
         PictureError: If a file has gone or changed since `find_dataset` read it.
     """
-    array = np.empty((len(pictures), size, size, 3), np.uint8)
+    array = np.empty((len(pictures), *size, 3), np.uint8)
 
     def load(number: int) -> None:
-        array[number] = resize(read_picture(pictures[number].path), (size, size))
+        array[number] = resize(read_picture(pictures[number].path), size)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(load, range(len(pictures))))

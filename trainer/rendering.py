@@ -23,9 +23,6 @@ CLASSES = ("bolt", "empty_belt", "gear", "hex_nut", "spring", "washer")
 PICTURE_SIZE = (240, 320)
 """(height, width) of a rendered picture in pixels."""
 
-SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}
-"""Fraction of each class's pictures that goes into each split folder."""
-
 _SUPERSAMPLE = 2  # outlines are drawn this much larger and reduced, which smooths their edges
 
 
@@ -98,9 +95,15 @@ def render_picture(label: str, rng: np.random.Generator, size: tuple[int, int] =
     return photograph(place(belt.texture, part, belt), draw_camera(rng), rng)
 
 
-def write_pictures(folder: Path, per_class: int, seed: int) -> None:
-    """Writes `per_class` JPEG pictures of every class to folder/SPLIT/CLASS/NNNN.jpg, split as SPLITS says."""
-    splits = np.repeat(list(SPLITS), [round(per_class * share) for share in SPLITS.values()])
+def write_pictures(folder: Path, per_class: dict[str, int], seed: int) -> None:
+    """Writes JPEG pictures of every class to folder/SPLIT/CLASS/NNNN.jpg, as many of each class as `per_class` says.
+
+    Args:
+        folder: Where the split folders are made.
+        per_class: Split to count.
+        seed: The same seed draws the same pictures.
+    """
+    splits = np.repeat(list(per_class), list(per_class.values()))
     jobs = []
     for class_id, label in enumerate(CLASSES):
         for number, split in enumerate(splits):

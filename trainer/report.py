@@ -23,15 +23,29 @@ TEMPLATE = Path(__file__).parent / "report.html.j2"
 
 def render_report(config: TrainConfig, dataset: Dataset, trained: "Trained") -> str:
     """HTML with the result, learning curves, confusion matrices, skipped files and settings of a run."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render_page(
+        TEMPLATE,
         config=config,
         dataset=dataset,
         trained=trained,
-        curves=_picture(_draw_curves(trained.history)),
+        curves=data_url(_draw_curves(trained.history)),
     )
+
+
+def render_page(template: Path, **values) -> str:
+    """HTML of a jinja2 template; what is put in is escaped, and a name that is missing is an error."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
+
+
+def data_url(figure: pyplot.Figure) -> str:
+    """The figure as a data: URL of a PNG, so that the page needs no other file; closes the figure."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    pyplot.close(figure)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _draw_curves(history: "list[Epoch]") -> pyplot.Figure:
@@ -45,11 +59,3 @@ def _draw_curves(history: "list[Epoch]") -> pyplot.Figure:
         axes.set(xlabel="epoch", title=name)
     accuracy.legend()
     return figure
-
-
-def _picture(figure: pyplot.Figure) -> str:
-    """The figure as a data: URL, so that the page needs no other file."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    pyplot.close(figure)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -29,6 +29,7 @@ PACKAGES = (
     "tensorflow",
     "tf-keras",
     "tensorflow-model-optimization",
+    "litert-quantizer",
     "ai-edge-litert",
     "numpy",
     "Pillow",
@@ -156,9 +157,9 @@ def read(folder: Path) -> Run:
                 f"train first: litelens train --data DIR --out {folder}",
             )
     config = load_config(folder / "config.toml")
-    labels = tuple((folder / "labels.txt").read_text(encoding="utf-8").split("\n")[:-1])
     data = Path(config.data)
     try:
+        labels = tuple((folder / "labels.txt").read_text(encoding="utf-8").split("\n")[:-1])
         stored = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
         splits = {
             split: [

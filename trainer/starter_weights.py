@@ -204,7 +204,7 @@ def probe(backbone: tf.keras.Model, learn: list[LabelledPicture], test: list[Lab
 
 def _features(backbone: tf.keras.Model, pictures: list[LabelledPicture]) -> tuple[np.ndarray, np.ndarray]:
     """(features, class ids): the pooled features, float64 of shape (pictures, 1280), as the trainer reads pictures."""
-    arrays, class_ids = load_arrays(pictures, SIZE)
+    arrays, class_ids = load_arrays(pictures, (SIZE, SIZE))
     maps = backbone.predict(arrays.astype(np.float32) / 127.5 - 1, batch_size=64, verbose=0)
     return maps.mean(axis=(1, 2)).astype(np.float64), class_ids
 

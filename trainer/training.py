@@ -70,7 +70,9 @@ def train(config: TrainConfig, out: Path) -> Trained:
     clock = _Clock()
     dataset = find_dataset(Path(config.data).resolve(), config.seed)
     _report_skipped(dataset, config.strict)
-    arrays = {split: load_arrays(pictures, config.size) for split, pictures in dataset.splits.items()}
+    arrays = {
+        split: load_arrays(pictures, (config.size, config.size)) for split, pictures in dataset.splits.items()
+    }
     clock.lap("read")
     say(
         f"{', '.join(f'{len(ids)} {split}' for split, (_, ids) in arrays.items())} pictures of {len(dataset.labels)} classes"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from edge_runtime.model_file import read_model_file
 
 
 def assert_fails(ended: subprocess.CompletedProcess, message: str) -> None:
@@ -41,6 +44,19 @@ def test_info_says_what_the_file_says(litelens, tiny):
         "int8_top1": 1.0,
         "agreement": 1.0,
     }
+    assert facts["gate"] == {
+        "outcome": "passed",
+        "max_drop": 1.0,
+        "min_ratio": 0.98,
+        "max_class_drop": 5.0,
+    }
+    assert facts["decision"] == {
+        "temperature": 1.0,
+        "thresholds": {"blue": 0.0, "green": 0.0, "red": 0.0},
+        "precision": 0.0,
+        "split": "test",
+        "pictures": 3,
+    }
     assert set(facts["provenance"]) == {"data_fingerprint", "config", "packages"}
     assert facts["size_bytes"] == tiny.stat().st_size
     assert set(facts["interpreter"]) == {"library", "version"}
@@ -51,6 +67,39 @@ def test_info_is_readable_too(litelens, tiny):
     assert ended.returncode == 0
     rows = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines() if len(line.split()) > 1)
     assert rows["labels"] == "blue, green, red" and rows["accuracy.int8_top1"] == "1.0"
+    assert rows["gate.outcome"] == "passed" and rows["decision.thresholds.green"] == "0.0"
+
+
+def test_verify_says_how_far_the_interpreter_is_off(litelens, tiny):
+    facts = json.loads(litelens("verify", tiny, "--json").stdout)
+    assert set(facts.pop("interpreter")) == {"library", "version"}
+    assert facts.pop("largest_difference") <= 3
+    assert facts == {"vectors": 3, "tolerance": 3, "passed": True}
+
+
+def test_verify_is_readable_too(litelens, tiny):
+    ended = litelens("verify", tiny)
+    assert ended.returncode == 0
+    rows = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    assert set(rows) == {
+        "interpreter.library",
+        "interpreter.version",
+        "vectors",
+        "largest_difference",
+        "tolerance",
+        "passed",
+    }
+
+
+def test_verify_fails_above_the_tolerance(litelens, tiny, repacked):
+    vector = read_model_file(tiny).manifest.selftest[0]
+    off = dataclasses.replace(vector, expected=(vector.expected[0] + 100, *vector.expected[1:]))
+    ended = litelens("verify", repacked(selftest=(off,)), "--json")
+    facts = json.loads(ended.stdout)
+    assert not facts["passed"] and facts["largest_difference"] >= 97
+    assert_fails(ended, f"{facts['interpreter']['library']} {facts['interpreter']['version']} differs by ")
+    assert f"{facts['largest_difference']} output steps" in ended.stderr
+    assert "expected at most 3" in ended.stderr
 
 
 def test_classify_prints_a_line_a_picture(litelens, tiny, pictures):
@@ -72,10 +121,37 @@ def test_classify_json(litelens, tiny, pictures, video):
         *((str(video), number) for number in range(5)),
     ]
     for line in found:
-        assert set(line) == {"source", "frame", "predictions"}
+        assert set(line) == {"source", "frame", "answer", "predictions"} and line["answer"] == "red"
         best, second = line["predictions"]
         assert set(best) == {"class_id", "label", "score"}
         assert (best["class_id"], best["label"]) == (2, "red") and 1 >= best["score"] >= second["score"] >= 0
+
+
+@pytest.fixture
+def unsure(repacked, rule, pictures) -> Path:
+    """A model with thresholds, and a grey picture among the others: every class gets a third."""
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(pictures / "grey.png")
+    return repacked(decision=rule(temperature=1.5, thresholds=(0.6, 0.6, 0.6)))
+
+
+def test_classify_answers_unknown_below_the_threshold(litelens, unsure, pictures):
+    ended = litelens("classify", unsure, pictures / "grey.png", pictures / "c.png", "--top-k", 2)
+    grey, red = ended.stdout.splitlines()
+    assert grey == f"{pictures}/grey.png: unknown (blue 0.333, green 0.333)"
+    assert red.startswith(f"{pictures}/c.png: red 0.9")
+
+
+@pytest.mark.parametrize("verb", [("classify", "{pictures}", "--json"), ("run", "--camera", "{pictures}")])
+def test_the_answer_is_unknown_in_json_too(litelens, unsure, pictures, verb):
+    ended = litelens(verb[0], unsure, *(word.format(pictures=pictures) for word in verb[1:]))
+    found = {Path(line["source"]).name: line for line in map(json.loads, ended.stdout.splitlines())}
+    assert {name: line["answer"] for name, line in found.items()} == {
+        "a.png": "blue",
+        "b.png": "green",
+        "c.png": "red",
+        "grey.png": "unknown",
+    }
+    assert found["grey.png"]["predictions"][0]["label"] == "blue"
 
 
 def test_classify_numbers_the_frames_of_a_video(litelens, tiny, video):
@@ -118,7 +194,9 @@ def test_classify_fails_on_named_paths_it_cannot_read(litelens, tiny, pictures, 
     assert ended.stdout == "", "a missing path is told before any work"
 
 
-@pytest.mark.parametrize("verb", [("info",), ("classify", "."), ("run", "--camera", "."), ("bench",)])
+@pytest.mark.parametrize(
+    "verb", [("info",), ("verify",), ("classify", "."), ("run", "--camera", "."), ("bench",)]
+)
 @pytest.mark.parametrize(
     "content, message",
     [(None, "is not there"), (b"", "is no TFLite model"), (b"\0\0\0\0TFL3", "has no manifest")],
@@ -136,7 +214,8 @@ def test_run_prints_json_a_frame(litelens, tiny, pictures):
     found = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [line["predictions"][0]["label"] for line in found] == ["blue", "red", "green"]
     assert [line["frame"] for line in found] == [0, 1, 2]
-    assert all(set(line) == {"source", "frame", "predictions"} for line in found)
+    assert all(set(line) == {"source", "frame", "answer", "predictions"} for line in found)
+    assert [line["answer"] for line in found] == ["blue", "red", "green"]
 
 
 @pytest.mark.parametrize("limit, lines", [(1, 1), (3, 3), (100, 5)])
@@ -167,6 +246,7 @@ def test_run_fails_without_a_source(litelens, tiny, tmp_path, camera, message):
     "arguments",
     [
         ("info",),
+        ("verify",),
         ("classify", "{tiny}"),
         ("classify", "{tiny}", ".", "--top-k", 0),
         ("classify", "{tiny}", ".", "--top-k", "few"),

@@ -10,8 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime import Classifier
+from edge_runtime.decision import DecisionRule
 from edge_runtime.errors import ModelFileError
-from edge_runtime.model_file import LABELS_NAME, MANIFEST_NAME, Manifest, pack, read_model_file
+from edge_runtime.model_file import (
+    LABELS_NAME,
+    MANIFEST_NAME,
+    Accuracy,
+    Gate,
+    Manifest,
+    Provenance,
+    SelfTestVector,
+    pack,
+    read_model_file,
+)
+from edge_runtime.preprocessing import RESIZE_RULES
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +60,12 @@ def repacked(content: bytes, **members: str) -> bytes:
     return packed.getvalue()
 
 
+def fitting(manifest: Manifest, labels: tuple[str, ...]) -> Manifest:
+    """The manifest with one threshold a label."""
+    rule = dataclasses.replace(manifest.decision, thresholds=(0.5,) * len(labels))
+    return dataclasses.replace(manifest, decision=rule)
+
+
 def test_reads_the_tiny_model(tiny):
     model = read_model_file(tiny)
     assert model.labels == ("blue", "green", "red")
@@ -76,16 +94,17 @@ LABEL = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs
 
 @given(st.lists(LABEL, min_size=1, unique=True))
 def test_labels_and_manifest_come_back_as_they_went_in(whole, manifest, file, labels):
-    file.write_bytes(pack(whole[: start_of_zip(whole)], tuple(labels), manifest))
+    wanted = fitting(manifest, tuple(labels))
+    file.write_bytes(pack(whole[: start_of_zip(whole)], tuple(labels), wanted))
     model = read_model_file(file)
     assert model.labels == tuple(labels)
-    assert model.manifest == manifest
+    assert model.manifest == dataclasses.replace(wanted, model_sha256=manifest.model_sha256)
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
 def test_only_a_newline_ends_a_label(whole, manifest, file, separator):
     labels = (f"a{separator}b", "c")
-    file.write_bytes(pack(whole[: start_of_zip(whole)], labels, manifest))
+    file.write_bytes(pack(whole[: start_of_zip(whole)], labels, fitting(manifest, labels)))
     assert read_model_file(file).labels == labels
 
 
@@ -190,12 +209,36 @@ def change(*path, to):
         (change("accuracy", to=None), "accuracy is None, expected an object"),
         (change("accuracy", "split", to=None), "accuracy lacks split"),
         (change("provenance", "packages", to=None), "provenance lacks packages"),
-        (change("schema_version", to=2), "has schema version 2, this litelens reads 1"),
-        (change("schema_version", to=None), "has schema version None, this litelens reads 1"),
+        (change("schema_version", to=1), "has schema version 1, this litelens reads 2"),
+        (change("schema_version", to=3), "has schema version 3, this litelens reads 2"),
+        (change("schema_version", to=None), "has schema version None, this litelens reads 2"),
         (change("resize", to="letterbox"), "resize rule 'letterbox', this litelens knows centre-crop"),
         (change("name", to=7), "name is 7, expected str"),
         (change("accuracy", "int8_top1", to="high"), "int8_top1 is 'high', expected float"),
         (change("accuracy", "pictures", to=True), "pictures is True, expected int"),
+        (change("accuracy", "agreement", to=float("nan")), "agreement is nan, expected a finite number"),
+        (change("accuracy", "agreement", to=10**400), "expected a finite number"),
+        (change("gate", to=None), "gate is None, expected an object"),
+        (change("gate", "min_ratio", to=None), "gate lacks min_ratio"),
+        (change("gate", "margin", to=1.0), "gate has the unknown key margin"),
+        (change("gate", "outcome", to="missed"), "outcome is 'missed', expected passed or off"),
+        (change("gate", "max_drop", to=float("inf")), "max_drop is inf, expected a finite number"),
+        (change("gate", "max_class_drop", to="1"), "max_class_drop is '1', expected float"),
+        (change("decision", to=None), "decision is None, expected an object"),
+        (change("decision", "split", to=None), "decision lacks split"),
+        (change("decision", "smoothing", to=3), "decision has the unknown key smoothing"),
+        (change("decision", "temperature", to=0), "temperature is 0, expected a number above 0"),
+        (change("decision", "temperature", to=-1.5), "temperature is -1.5, expected a number above 0"),
+        (change("decision", "temperature", to=float("nan")), "temperature is nan, expected a finite"),
+        (change("decision", "precision", to=95), "precision is 95, expected 0 to 1"),
+        (change("decision", "pictures", to=2.5), "pictures is 2.5, expected int"),
+        (change("decision", "thresholds", to=0.5), "thresholds are 0.5, expected numbers from 0 to 1"),
+        (change("decision", "thresholds", 1, to=1.01), "expected numbers from 0 to 1"),
+        (change("decision", "thresholds", 1, to=-0.01), "expected numbers from 0 to 1"),
+        (change("decision", "thresholds", 1, to=float("nan")), "expected numbers from 0 to 1"),
+        (change("decision", "thresholds", 1, to=True), "expected numbers from 0 to 1"),
+        (change("decision", "thresholds", to=[0, 1]), "has 2 thresholds, labels.txt has 3 labels"),
+        (change("decision", "thresholds", to=[]), "has 0 thresholds, labels.txt has 3 labels"),
         (change("provenance", "config", to=[]), r"config is \[\], expected dict"),
         (change("selftest", to={}), "selftest is {}, expected a list"),
         (change("selftest", to=[]), "expected a list of at least one vector"),
@@ -219,6 +262,8 @@ def test_refuses_manifests_it_does_not_know(whole, manifest, file, alter, messag
     "members, message",
     [
         ({"litelens_json": "{"}, "litelens.json is no JSON"),
+        ({"litelens_json": "[" * 100_000}, "litelens.json is no JSON"),
+        ({"litelens_json": "1" * 5_000}, "litelens.json is no JSON"),
         ({"litelens_json": "[]"}, "holds a list, expected an object"),
         ({"litelens_json": None}, r"carries no litelens.json, only \['labels.txt'\]"),
         ({"labels_txt": None}, "carries no labels.txt"),
@@ -235,7 +280,8 @@ def test_refuses_other_zip_members(whole, file, members, message):
 
 @pytest.mark.parametrize("count", [1, 2, 4, 26])
 def test_labels_must_fit_the_models_output(whole, manifest, file, count):
-    file.write_bytes(pack(whole[: start_of_zip(whole)], tuple(string.ascii_lowercase[:count]), manifest))
+    labels = tuple(string.ascii_lowercase[:count])
+    file.write_bytes(pack(whole[: start_of_zip(whole)], labels, fitting(manifest, labels)))
     with pytest.raises(ModelFileError, match=f"has {count} labels, the model's output has shape"):
         Classifier(file)
 
@@ -246,6 +292,66 @@ def test_selftest_vectors_must_fit_the_models_output(whole, manifest, file):
     file.write_bytes(pack(whole[: start_of_zip(whole)], ("blue", "green", "red"), fields))
     with pytest.raises(ModelFileError, match="a self-test vector expects 2 outputs, the model has 3"):
         Classifier(file)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"thresholds": (0.5,)}, "the model to pack: the decision has 1 thresholds, labels.txt has 3"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected a number above 0"),
+        ({"temperature": float("nan")}, "temperature is nan, expected a finite number"),
+        ({"precision": 1.5}, "precision is 1.5, expected 0 to 1"),
+    ],
+)
+def test_pack_refuses_a_manifest_that_a_device_would_refuse(whole, manifest, changes, message):
+    altered = dataclasses.replace(manifest, decision=dataclasses.replace(manifest.decision, **changes))
+    with pytest.raises(ModelFileError, match=message):
+        pack(whole[: start_of_zip(whole)], ("blue", "green", "red"), altered)
+
+
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+SHARE = st.floats(0, 1)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBER | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+MANIFEST = st.builds(
+    Manifest,
+    name=st.text(),
+    version=st.text(),
+    resize=st.sampled_from(RESIZE_RULES),
+    method=st.text(),
+    accuracy=st.builds(
+        Accuracy, st.text(), st.integers(), float_top1=NUMBER, int8_top1=NUMBER, agreement=NUMBER
+    ),
+    gate=st.builds(
+        Gate, st.sampled_from(["passed", "off"]), max_drop=NUMBER, min_ratio=NUMBER, max_class_drop=NUMBER
+    ),
+    decision=st.builds(
+        DecisionRule,
+        temperature=st.floats(0, exclude_min=True, allow_infinity=False),
+        thresholds=st.lists(SHARE).map(tuple),
+        precision=SHARE,
+        split=st.text(),
+        pictures=st.integers(),
+    ),
+    selftest=st.lists(
+        st.builds(
+            SelfTestVector, st.tuples(*[st.integers()] * 3), st.lists(st.integers()).map(tuple), st.integers()
+        ),
+        min_size=1,
+    ).map(tuple),
+    provenance=st.builds(
+        Provenance, st.text(), st.dictionaries(st.text(), JSON), st.dictionaries(st.text(), JSON)
+    ),
+    model_sha256=st.text(),
+)
+
+
+@given(MANIFEST)
+def test_any_manifest_comes_back_as_it_went_in(any_manifest):
+    assert Manifest.from_json(any_manifest.to_json()) == any_manifest
 
 
 def test_a_manifest_says_all_it_holds(manifest):

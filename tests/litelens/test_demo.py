@@ -26,4 +26,4 @@ def test_frames_are_compared_with_the_videos_labels(litelens, tiny, video, tmp_p
         # The video is five red frames; one label is wrong and one frame is not counted.
         csv.writer(file).writerows([("frame", "label"), *enumerate(["red", "red", "blue", "", "red"])])
     _compare(frames, labels)
-    assert "3 of 4 frames right (75.0 %); 1 frames" in capsys.readouterr().out
+    assert "3 of 4 frames right, 0 unknown, 1 wrong; 1 frames" in capsys.readouterr().out

@@ -143,7 +143,7 @@ def test_pictures_are_read_as_the_device_reads_them(unsplit):
     from edge_runtime.preprocessing import resize
 
     pictures = find_dataset(unsplit, 0).splits["train"]
-    arrays, class_ids = load_arrays(pictures, 32)
+    arrays, class_ids = load_arrays(pictures, (32, 32))
     assert arrays.shape == (20, 32, 32, 3) and arrays.dtype == np.uint8
     np.testing.assert_array_equal(class_ids, [picture.class_id for picture in pictures])
     np.testing.assert_array_equal(arrays[5], resize(read_picture(pictures[5].path), (32, 32)))
@@ -153,4 +153,4 @@ def test_a_picture_that_went_away_is_an_instruction(unsplit):
     pictures = find_dataset(unsplit, 0).splits["train"]
     pictures[3].path.unlink()
     with pytest.raises(PictureError, match=pictures[3].path.name):
-        load_arrays(pictures, 32)
+        load_arrays(pictures, (32, 32))

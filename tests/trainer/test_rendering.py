@@ -6,7 +6,6 @@ import pytest
 from trainer.rendering import (
     CLASSES,
     PICTURE_SIZE,
-    SPLITS,
     render_picture,
     render_video,
     write_pictures,
@@ -27,10 +26,11 @@ def test_classes_are_sorted_as_folders_are_read():
 
 
 def test_pictures_are_written_split_and_by_class(tmp_path):
-    write_pictures(tmp_path, 5, seed=0)
-    for split, share in SPLITS.items():
+    counts = {"train": 3, "test": 2}
+    write_pictures(tmp_path, counts, seed=0)
+    for split, count in counts.items():
         for label in CLASSES:
-            assert len(list((tmp_path / split / label).glob("*.jpg"))) == round(5 * share)
+            assert len(list((tmp_path / split / label).glob("*.jpg"))) == count
 
 
 def test_a_video_shows_each_part_whole_at_least_once_and_begins_empty():

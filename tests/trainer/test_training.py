@@ -78,7 +78,7 @@ def test_the_saved_model_gives_the_accuracy_that_was_reported(trained_run, parts
     from trainer.run_folder import read
 
     run = read(trained_run)
-    pictures, truth = load_arrays(run.splits["test"], run.config.size)
+    pictures, truth = load_arrays(run.splits["test"], (run.config.size, run.config.size))
     model = tf.keras.models.load_model(run.model_path, compile=False)
     answers = model.predict(normalise(pictures), verbose=0).argmax(axis=1)
     reported = json.loads((trained_run / "metrics.json").read_text())["splits"]["test"]["accuracy"]
