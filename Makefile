@@ -17,7 +17,13 @@ CLIENTS := $(patsubst tests/clients/%.txt,%,$(wildcard tests/clients/*.txt))
 MEDIAPIPE_NEEDS := libGL.so.1 libEGL.so.1 libGLESv2.so.2 libgthread-2.0.so.0
 MEDIAPIPE_PACKAGES := libgl1 libegl1 libgles2 libglib2.0-0
 
-test-clients: setup $(CLIENTS:%=.venv-clients/%/installed: tests/clients/%.txt
+test-clients: setup $(CLIENTS:%=.venv-clients/%/installed)
+	@$(PYTHON) -c "import ctypes; [ctypes.CDLL(name) for name in '$(MEDIAPIPE_NEEDS)'.split()]" 2>/dev/null || \
+		{ test $$(id -u) = 0 && apt-get update -qq && apt-get install -qq -y $(MEDIAPIPE_PACKAGES); } || \
+		{ echo "MediaPipe needs $(MEDIAPIPE_NEEDS). Debian: sudo apt-get install $(MEDIAPIPE_PACKAGES)"; exit 1; }
+	$(BIN)/pytest -m clients -rP
+
+.venv-clients/%/installed: tests/clients/%.txt
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --require-hashes --requirement $<
 	touch $@

@@ -1,5 +1,6 @@
 """Where precision is lost: every layer's output in float beside int8, on the same pictures."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ def layer_name(tensor: str, operator: str) -> str:
 
     The converter names a model's output after the call that wraps it; its layer is then called after the operator.
     """
-    if tensor.startswith("StatefulPartitionedCall"):
+    if re.fullmatch(r"StatefulPartitionedCall(_\d+)?:\d+", tensor):
         return operator.lower()
     parts = [part.removeprefix("quant_") for part in tensor.split(";")[0].split("/")]
     return "/".join(parts[1:-1]) or parts[0]
