@@ -14,6 +14,8 @@ from edge_runtime.errors import PictureError, SelfTestFailed
 from edge_runtime.interpreter import TensorSpec
 from edge_runtime.sources import Frame, Video, check_path, open_camera, open_path
 
+MOST_NUMBERS = 20
+"""Longer lists of numbers, such as the indices of calibration pictures, are only counted in text for people."""
 # What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
 _INTERRUPTED = 130
 
@@ -194,7 +196,15 @@ def _rows(facts: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _rows(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield prefix + name, _text(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    if len(value) > MOST_NUMBERS and not isinstance(value[0], str):
+        return f"{len(value)} numbers (--json shows them)"
+    return ", ".join(map(str, value))
 
 
 def _json_line(frame: Frame, answer: str, predictions: list[Prediction]) -> str:

@@ -122,8 +122,8 @@ def _load_keras(path: Path):
         return keras.models.load_model(path, compile=False)
     except _NOT_LOADED as problem:
         raise ForeignModelError(
-            f"{path} can be loaded neither by Keras 2 ({_first_line(by_keras_2)}) "
-            f"nor by Keras 3 ({_first_line(problem)})",
+            f"{path} can be loaded neither by Keras 2 ({first_line(by_keras_2)}) "
+            f"nor by Keras 3 ({first_line(problem)})",
             "save the whole model again as .keras or as a SavedModel, without layers of your own",
         ) from problem
 
@@ -134,7 +134,7 @@ def _convert(path: Path, convert, *arguments) -> bytes:
     # ConverterError is an Exception of TensorFlow's own; the others come from models that are no image classifiers.
     except (tf.errors.OpError, ValueError, TypeError, AttributeError, OSError, _converter_error()) as problem:
         raise ForeignModelError(
-            f"{path} cannot be converted to TFLite: {_first_line(problem)}",
+            f"{path} cannot be converted to TFLite: {first_line(problem)}",
             "litelens exports image classifiers with one input and one output",
         ) from problem
 
@@ -152,7 +152,7 @@ def _check_tensors(path: Path, model: bytes) -> tuple[tuple[int, int], int]:
         _check_fixed_size(path, interpreter.get_input_details())
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as problem:
-        raise ForeignModelError(f"{path} cannot be loaded: {_first_line(problem)}", EXPECTED) from problem
+        raise ForeignModelError(f"{path} cannot be loaded: {first_line(problem)}", EXPECTED) from problem
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
         raise ForeignModelError(
@@ -238,5 +238,6 @@ def _add_softmax(model: bytes) -> bytes:
     return write_graph(graph)
 
 
-def _first_line(problem: Exception) -> str:
+def first_line(problem: Exception) -> str:
+    """What an error of a library says first, short enough for a message."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime.errors import ForeignModelError
+from exporter.foreign import first_line
 from exporter.normalisation import MINUS_ONE_TO_ONE, Normalisation
 from trainer.augmentation import batches
 from trainer.legacy_keras import tf
@@ -80,7 +81,7 @@ def quantization_aware(
         calibrate_ranges(quantized, model, sample, normalisation)
     except (ValueError, RuntimeError) as problem:  # a layer of an unknown kind, or one that became several
         raise CannotQuantize(
-            f"the model cannot be trained quantization-aware: {str(problem).strip().splitlines()[0]}",
+            f"the model cannot be trained quantization-aware: {first_line(problem)}",
             "leave it out: --candidates ptq",
         ) from problem
     if epochs is None:
