@@ -55,6 +55,11 @@ class Measurement:
         return np.divide(right, pictures, out=np.full(classes, np.nan), where=pictures > 0)
 
     @property
+    def worst_recall(self) -> float:
+        """Of the class that fares worst, 0 to 1."""
+        return float(np.nanmin(self.recalls))
+
+    @property
     def confusion(self) -> np.ndarray:
         """Shape (classes, classes): how many pictures of each true class (row) got each answer (column)."""
         counts = np.zeros((self.probabilities.shape[1],) * 2, int)

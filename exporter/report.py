@@ -35,14 +35,15 @@ COLOURS = (GREY, "#009e73", "#cc79a7", "#e69f00", BLUE, ORANGE)
 
 @dataclass(frozen=True)
 class _ClassRow:
-    """A class, float beside the shown candidate."""
+    """A class, and how each candidate does on it."""
 
     number: int
     label: str
     pictures: int
-    float_recall: float
-    recall: float
+    recalls: tuple[float, ...]
+    """By candidate, in the order of the measurements."""
     check: Check | None
+    """The gate's, of the shown candidate."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +122,16 @@ def _plots(exported: Exported) -> dict[str, Any]:
 
 
 def _class_rows(exported: Exported) -> list[_ClassRow]:
-    reference, candidate = _shown(exported).values()
     verdict = exported.verdicts.get(exported.subject)
     checks = {check.name: check for check in verdict.checks} if verdict else {}
-    pictures = np.bincount(reference.truth, minlength=len(exported.labels)).tolist()
-    columns = zip(
-        exported.labels, pictures, reference.recalls.tolist(), candidate.recalls.tolist(), strict=True
-    )
+    truth = exported.measurements[REFERENCE].truth
+    pictures = np.bincount(truth, minlength=len(exported.labels)).tolist()
+    by_class = zip(*(found.recalls.tolist() for found in exported.measurements.values()), strict=True)
     return [
-        _ClassRow(number, label, count, float_recall, recall, checks.get(f"class {label}"))
-        for number, (label, count, float_recall, recall) in enumerate(columns)
+        _ClassRow(number, label, count, recalls, checks.get(f"class {label}"))
+        for number, (label, count, recalls) in enumerate(
+            zip(exported.labels, pictures, by_class, strict=True)
+        )
     ]
 
 

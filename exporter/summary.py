@@ -19,14 +19,15 @@ def text_table(exported: Exported) -> str:
     reference = exported.measurements[REFERENCE]
     lines = [
         f"{reference.pictures} {exported.split} pictures, measured through edge_runtime.Classifier",
-        f"{'candidate':13} {'bytes':>9} {'top-1':>7} {'drop, points [90 %]':>22} {'agreement':>9} {'ECE':>6} "
+        f"{'candidate':13} {'bytes':>9} {'top-1':>7} {'drop, points [90 %]':>22} {'worst class':>11} {'agreement':>9} {'ECE':>6} "
         f"{'p50 ms':>7}  gate{'' if exported.gate == 'on' else ' (off)'}",
     ]
     for name, found in exported.measurements.items():
         verdict = exported.verdicts.get(name)
         lines.append(
             f"{name:13} {found.size_bytes:9} {100 * found.top1:6.2f}% {_drop(verdict):>22} "
-            f"{100 * found.agreement(reference):8.2f}% {exported.reliabilities[name].error:6.3f} {found.p50_ms:7.2f}  "
+            f"{100 * found.worst_recall:10.2f}% {100 * found.agreement(reference):8.2f}% "
+            f"{exported.reliabilities[name].error:6.3f} {found.p50_ms:7.2f}  "
             f"{verdict.outcome if verdict else 'reference'}"
         )
     for name, report in exported.layers.items():  # the int8 candidates: no other is written
