@@ -39,7 +39,10 @@ def finished(int8: bytes) -> bytes:
         ("sequential/quant_dense/MatMul;sequential/quant_dense/BiasAdd", "dense"),
         ("StatefulPartitionedCall:0", "softmax"),
         ("StatefulPartitionedCall_1:0", "softmax"),
-        ("StatefulPartitionedCall/functional_1/conv2d_1/Relu;functional_1/conv2d_1/add", "functional_1/conv2d_1"),
+        (
+            "StatefulPartitionedCall/functional_1/conv2d_1/Relu;functional_1/conv2d_1/add",
+            "functional_1/conv2d_1",
+        ),
         ("image/float", "image"),
         ("", ""),
     ],
