@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from edge_runtime.errors import FidelityError
-from exporter.layers import LayerOutputs
+from exporter.layers import LayerOutputs, cosine
 from exporter.normalisation import MINUS_ONE_TO_ONE, Normalisation
 
 if (
@@ -67,7 +67,7 @@ def check_fidelity(
     # One picture of fewer than a hundred is more than 1 %, and proves nothing.
     if different > max(1, (1 - MIN_AGREEMENT) * len(pictures)) or fidelity.feature_cosine < MIN_COSINE:
         parted = next(
-            (name for name, cosine in cosines.items() if cosine < MIN_COSINE), min(cosines, key=cosines.get)
+            (name for name, value in cosines.items() if value < MIN_COSINE), min(cosines, key=cosines.get)
         )
         raise FidelityError(
             f"the quantization-aware model and its .tflite give the same answer on {100 * fidelity.agreement:.1f} % "
@@ -116,6 +116,4 @@ def _layer_cosines(
         for total, name, tensor in zip(sums, names, wanted, strict=True):
             a, b = tensor.numpy().ravel().astype(np.float64), got[name].ravel().astype(np.float64)
             total += (a @ b, a @ a, b @ b)
-    lengths = np.sqrt(sums[:, 1] * sums[:, 2])
-    cosines = np.divide(sums[:, 0], lengths, out=np.ones(len(names)), where=lengths > 0)
-    return dict(zip(names, map(float, cosines), strict=True))
+    return {name: cosine(*total) for name, total in zip(names, sums, strict=True)}

@@ -130,9 +130,14 @@ def compare_layers(candidate: str, reference: bytes, model: bytes, pictures: np.
 
 def _snr_and_cosine(signal: float, other: float, product: float, noise: float) -> tuple[float, float]:
     """From both powers, their product and the difference's power."""
-    lengths = np.sqrt(signal * other)
-    cosine = float(product / lengths) if lengths else float(signal == other)
+    angle = cosine(product, signal, other)
     if noise == 0:
-        return MOST_DB, cosine
+        return MOST_DB, angle
     snr = 10 * np.log10(signal / noise) if signal else -MOST_DB
-    return float(np.clip(snr, -MOST_DB, MOST_DB)), cosine
+    return float(np.clip(snr, -MOST_DB, MOST_DB)), angle
+
+
+def cosine(product: float, first: float, second: float) -> float:
+    """Of the angle between two tensors, from their product and both powers; 1 if both are zero, 0 if one is."""
+    lengths = np.sqrt(first * second)
+    return float(product / lengths) if lengths else float(first == second)

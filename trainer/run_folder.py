@@ -51,11 +51,6 @@ class Run:
         """The float Keras model."""
         return self.folder / MODEL_NAME
 
-    @property
-    def held_back(self) -> str:
-        """The split that judges the finished model: test where there is one."""
-        return "test" if "test" in self.splits else "validation"
-
 
 def check_free(folder: Path) -> None:
     """Finds out before the training what would stop the writing after it.

@@ -3,7 +3,7 @@ import pytest
 
 from exporter.byte_tensors import give_bytes, state_int8_versions, take_bytes
 from exporter.graph import operator_name, read_graph, write_graph
-from exporter.layers import CLEAR_DB, MOST_DB, compare_layers, layer_name
+from exporter.layers import CLEAR_DB, MOST_DB, compare_layers, cosine, layer_name
 from exporter.normalisation import Normalisation
 from exporter.post_training import to_int8
 
@@ -96,3 +96,17 @@ def test_graphs_without_a_common_layer_have_no_suspect(reference, tiny_int8, fra
         tensor.name = f"renamed_{number}".encode()
     report = compare_layers("ptq", reference, write_graph(graph), frames[:2])
     assert report.layers == () and report.suspect is None and report.worst_first == ()
+
+
+@pytest.mark.parametrize(
+    "product, first, second, angle",
+    [
+        (2.0, 4.0, 1.0, 1.0),
+        (-2.0, 4.0, 1.0, -1.0),
+        (0.0, 4.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 1.0),
+        (0.0, 4.0, 0.0, 0.0),
+    ],
+)
+def test_a_layer_that_fell_silent_is_not_taken_for_the_same(product, first, second, angle):
+    assert cosine(product, first, second) == pytest.approx(angle)
