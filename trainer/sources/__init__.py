@@ -1,0 +1,1 @@
+"""Ways in: one reader for each kind of labelled pictures, behind `open_source`."""
