@@ -1,29 +1,26 @@
-"""Finds labelled pictures in folders, splits them, and reads them through the device's own preprocessing."""
+"""From a source to a data set: its labelled pictures audited, selected and split, the same on every machine."""
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.errors import DataError, PictureError
+from edge_runtime.errors import DataError
 from edge_runtime.pictures import read_picture
 from edge_runtime.preprocessing import resize
+from trainer.audit.audit import summarise
+from trainer.audit.duplicates import look_alike_groups
+from trainer.audit.findings import SKIPPED_KINDS, Audit, Finding, Inspection
+from trainer.audit.inspection import inspect_files
+from trainer.config import Selection
+from trainer.sources.open_source import open_source
+from trainer.sources.source import Source, SourceFile
 
 SPLIT_NAMES = ("train", "validation", "test")
-HELD_BACK = {"validation": 0.15, "test": 0.15}
-"""Share of each class that is held back where the data is not split."""
-VALIDATION_OF_TRAIN = 0.2
-"""Share of train/ that becomes validation where only train/ and test/ are there."""
-MISNAMED_SPLITS = {
-    "val": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "training": "train",
-    "testing": "test",
-}
-LAYOUT = "expected DIR/CLASS/picture.jpg, or DIR/train/CLASS/picture.jpg and DIR/validation/CLASS/picture.jpg"
 
 
 @dataclass(frozen=True)
@@ -35,57 +32,122 @@ class LabelledPicture:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file in a class folder that is no readable picture."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
 class Dataset:
     """Labelled pictures in splits."""
 
+    selection: Selection
+    """What was asked for."""
     folder: Path
+    """Every picture lies below it."""
     labels: tuple[str, ...]
-    """Names of the class folders, sorted."""
+    """Names of the classes, sorted."""
     splits: dict[str, list[LabelledPicture]]
     """"train", "validation" and, where the data has or allows one, "test"; each in the order of the file names."""
-    skipped: list[Skipped]
+    audit: Audit
     fingerprint: str
     """sha256 over labels, splits, relative names and contents."""
 
+    @property
+    def skipped(self) -> list[Finding]:
+        """The files that are no readable pictures."""
+        return [finding for finding in self.audit.findings if finding.kind in SKIPPED_KINDS]
 
-def find_dataset(folder: Path, seed: int) -> Dataset:
-    """Finds class folders, checks that every file in them is a readable picture, and splits them.
 
-    Folders train/, validation/ and test/ are taken as they are; otherwise each class is split by a seeded
-    permutation of its sorted names, so every machine finds the same splits. Hidden files are not looked at.
+def find_dataset(selection: Selection) -> Dataset:
+    """Opens a source, inspects every file, and splits what is readable.
 
     Raises:
-        DataError: If there is no such folder, it holds fewer than two classes, a class has too few readable
+        DataError: If the source cannot be read, has fewer than two classes, a class has too few readable
             pictures, or the splits do not have the same classes.
     """
-    folders = _class_folders(folder)
-    labels = tuple(sorted({label for split in folders.values() for label in split}))
-    if len(labels) < 2:
+    source = select(open_source(selection.data, selection.sha256), selection)
+    return make_dataset(source, selection, inspect_files([file.path for file in source.files]))
+
+
+def select(source: Source, selection: Selection) -> Source:
+    """Keeps the classes that are named and at most `limit` pictures of a class in a split, drawn by the seed.
+
+    Raises:
+        DataError: If a class that is named is not there.
+    """
+    files = source.files
+    present = sorted({file.label for file in files})
+    if selection.classes:
+        for label in selection.classes:
+            if label not in present:
+                raise DataError(
+                    f"{source.spec} has no class {label!r}, it has {', '.join(present[:20])}",
+                    "name classes that are there in --classes",
+                )
+        files = tuple(file for file in files if file.label in selection.classes)
+    if selection.limit:
+        files = tuple(_at_most(files, selection.limit, selection.seed))
+    return replace(source, files=files)
+
+
+def _at_most(files: Sequence[SourceFile], limit: int, seed: int) -> list[SourceFile]:
+    members: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, file in enumerate(files):
+        members[file.split, file.label].append(number)
+    kept: set[int] = set()
+    for group in members.values():
+        kept.update(np.random.default_rng([seed, len(group)]).permutation(group)[:limit].tolist())
+    return [files[number] for number in sorted(kept)]
+
+
+def make_dataset(source: Source, selection: Selection, inspections: Sequence[Inspection]) -> Dataset:
+    """Splits the usable files of a source and audits the whole.
+
+    Splits that the source has are taken as they are; what is missing is held back from train, for each class by
+    a seeded permutation of its sorted names. Pictures that look alike stay in one split, so that no model is
+    judged on what it was trained on.
+
+    Args:
+        source: Labelled files.
+        selection: Fractions and seed.
+        inspections: Of source.files, in their order.
+
+    Raises:
+        DataError: As `find_dataset`.
+    """
+    labels = tuple(sorted({file.label for file in source.files}))
+    _check_labels(source, labels)
+    usable = [number for number, inspection in enumerate(inspections) if inspection.usable]
+    groups = _group_of(look_alike_groups(inspections), len(inspections))
+    split_of = {number: source.files[number].split for number in usable}
+    given = set(split_of.values())
+    for split in sorted(given):
+        members = [source.files[number].label for number in usable if split_of[number] == split]
+        if split in ("", "train"):
+            _check_every_class(source, split, labels, members)
+    held_back = _to_hold_back(given, selection)
+    for class_id, label in enumerate(labels):
+        open_numbers = [
+            number for number in usable if source.files[number].label == label and split_of[number] in ("", "train")
+        ]
+        split_of |= _split(open_numbers, groups, held_back, [selection.seed, class_id])
+    splits = {
+        split: [
+            LabelledPicture(source.files[number].path, labels.index(source.files[number].label))
+            for number in usable
+            if split_of[number] == split
+        ]
+        for split in SPLIT_NAMES
+        if split in split_of.values()
+    }
+    if "validation" not in splits:
         raise DataError(
-            f"{folder} has {len(labels)} class folder ({', '.join(labels)}), expected at least 2",
-            "a classifier tells classes apart: add a folder with counter-examples",
+            f"{source.spec} has too few pictures for a validation split: no class has two different readable ones",
+            "add pictures, or raise --validation-fraction",
         )
-    for label in labels:
-        if not label.isprintable():  # a label is a line of labels.txt
-            raise DataError(
-                f"the class folder {label!r} has a character that cannot be printed", "rename the folder"
-            )
-    found, digests, skipped = _readable(folders, labels)
-    for split, pictures in found.items():
-        _check_every_class(folder, split, labels, pictures)
-    splits = _complete(found, folder, labels, seed)
-    return Dataset(folder, labels, splits, skipped, _fingerprint(folder, labels, splits, digests))
+    placed = {source.files[number].path: (split_of[number], source.files[number].label) for number in usable}
+    fingerprint = _fingerprint(source.folder, labels, splits, {i.path: i.sha256 for i in inspections})
+    return Dataset(
+        selection, source.folder, labels, splits, summarise(source, inspections, placed), fingerprint
+    )
 
 
-def load_arrays(pictures: list[LabelledPicture], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def load_arrays(pictures: Sequence[LabelledPicture], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Reads pictures as the device will see them.
 
     Args:
@@ -96,7 +158,7 @@ def load_arrays(pictures: list[LabelledPicture], size: tuple[int, int]) -> tuple
         (pictures, class_ids): uint8 of shape (n, height, width, 3), and int32 of shape (n,).
 
     Raises:
-        PictureError: If a file has gone or changed since `find_dataset` read it.
+        PictureError: If a file has gone or changed since it was inspected.
     """
     array = np.empty((len(pictures), *size, 3), np.uint8)
 
@@ -108,126 +170,69 @@ def load_arrays(pictures: list[LabelledPicture], size: tuple[int, int]) -> tuple
     return array, np.array([picture.class_id for picture in pictures], np.int32)
 
 
-def _class_folders(folder: Path) -> dict[str, dict[str, Path]]:
-    """{split: {label: class folder}}; the only split is "" where the data is not split."""
-    if not folder.is_dir():
+def _check_labels(source: Source, labels: tuple[str, ...]) -> None:
+    if len(labels) < 2:
         raise DataError(
-            f"{folder} is {'a file' if folder.exists() else 'not there'}, expected a folder of pictures",
-            LAYOUT,
+            f"{source.spec} has {len(labels)} class ({', '.join(labels)}), expected at least 2",
+            "a classifier tells classes apart: add a class of counter-examples",
         )
-    children = _visible_folders(folder)
-    if not children:
-        raise DataError(f"{folder} has no class folders", LAYOUT)
-    splits = set(children) & set(SPLIT_NAMES)
-    misnamed = set(children) & set(MISNAMED_SPLITS)
-    # A folder of vehicles may have a class named train: splits are splits where nothing else is beside them.
-    if "train" not in splits or splits | misnamed != set(children):
-        if "validation" in splits or "val" in misnamed:
+    for label in labels:
+        if not label.isprintable():  # a label is a line of labels.txt
             raise DataError(
-                f"{folder} has {', '.join(children)}, expected train beside validation and nothing but test with them",
-                LAYOUT,
+                f"the class {label!r} has a character that cannot be printed", "rename the folder or the label"
             )
-        return {"": children}
-    for name in misnamed:
-        raise DataError(
-            f"{folder / name}: expected the name {MISNAMED_SPLITS[name]}",
-            f"mv {folder / name} {folder / MISNAMED_SPLITS[name]}",
-        )
-    if len(children) == 1:
-        return {"": _visible_folders(children["train"])}
-    return {split: _visible_folders(children[split]) for split in SPLIT_NAMES if split in children}
-
-
-def _visible_folders(folder: Path) -> dict[str, Path]:
-    return {
-        child.name: child
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    }
-
-
-def _readable(
-    folders: dict, labels: tuple[str, ...]
-) -> tuple[dict[str, list[LabelledPicture]], dict[Path, str], list[Skipped]]:
-    """Reads every file once: the pictures of each split, the sha256 of each file, and what was skipped."""
-    candidates = [
-        (split, LabelledPicture(path, labels.index(label)))
-        for split, classes in folders.items()
-        for label, class_folder in classes.items()
-        for path in sorted(class_folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    found: dict[str, list[LabelledPicture]] = {split: [] for split in folders}
-    digests, skipped = {}, []
-    with ThreadPoolExecutor() as pool:
-        reasons = pool.map(lambda candidate: _reason_to_skip(candidate[1].path), candidates)
-        for (split, picture), (reason, digest) in zip(candidates, reasons, strict=True):
-            if reason:
-                skipped.append(Skipped(picture.path, reason))
-            else:
-                found[split].append(picture)
-                digests[picture.path] = digest
-    return found, digests, skipped
-
-
-def _reason_to_skip(path: Path) -> tuple[str, str]:
-    """(why the file cannot be used or "", its sha256)."""
-    try:
-        read_picture(path)
-        return "", hashlib.sha256(path.read_bytes()).hexdigest()
-    except (PictureError, OSError) as problem:
-        return str(problem), ""
-
-
-def _check_every_class(
-    folder: Path, split: str, labels: tuple[str, ...], pictures: list[LabelledPicture]
-) -> None:
-    counts = np.bincount([picture.class_id for picture in pictures], minlength=len(labels))
-    for label, count in zip(labels, counts, strict=True):
-        if count == 0:
+    by_case = defaultdict(list)
+    for label in labels:
+        by_case[label.casefold()].append(label)
+    for same in by_case.values():
+        if len(same) > 1:
             raise DataError(
-                f"{folder / split / label} has no readable picture",
-                "add pictures of this class, or remove its folder everywhere",
+                f"{source.spec} has the classes {' and '.join(map(repr, same))}, which differ only in case",
+                "rename one, or put their pictures together: they would be one folder on Windows and macOS",
             )
 
 
-def _complete(
-    found: dict[str, list[LabelledPicture]], folder: Path, labels: tuple[str, ...], seed: int
-) -> dict[str, list[LabelledPicture]]:
-    if "" in found:
-        return _split(found[""], HELD_BACK, folder, labels, seed)
-    if "validation" not in found:
-        return _split(found["train"], {"validation": VALIDATION_OF_TRAIN}, folder, labels, seed) | {
-            "test": found["test"]
-        }
-    return found
-
-
-def _split(
-    pictures: list[LabelledPicture],
-    shares: dict[str, float],
-    folder: Path,
-    labels: tuple[str, ...],
-    seed: int,
-) -> dict[str, list[LabelledPicture]]:
-    """Holds back `shares` of each class, at least one picture for each split; the rest is train."""
-    splits: dict[str, list[LabelledPicture]] = {"train": [], **{split: [] for split in shares}}
-    for class_id, label in enumerate(labels):
-        members = [picture for picture in pictures if picture.class_id == class_id]
-        if len(members) <= len(shares):
+def _check_every_class(source: Source, split: str, labels: tuple[str, ...], members: list[str]) -> None:
+    for label in labels:
+        if label not in members:
             raise DataError(
-                f"{folder / label} has {len(members)} readable pictures, expected at least {len(shares) + 1}: "
-                f"one each for {', '.join(splits)}",
-                "add pictures of this class",
+                f"{'/'.join(part for part in (source.spec, split, label) if part)} has no readable picture",
+                "add pictures of this class, or remove it everywhere",
             )
-        order = np.random.default_rng([seed, class_id]).permutation(len(members))
-        start = 0
-        for split, share in shares.items():
-            count = max(1, round(share * len(members)))
-            splits[split] += [members[i] for i in sorted(order[start : start + count])]
-            start += count
-        splits["train"] += [members[i] for i in sorted(order[start:])]
-    return splits
+
+
+def _to_hold_back(given: set[str], selection: Selection) -> dict[str, float]:
+    """{split: share} of what the source does not bring; a source with validation but no test is judged on validation."""
+    if "validation" in given:
+        return {}
+    shares = {"validation": selection.validation_fraction, "test": selection.test_fraction}
+    return {split: share for split, share in shares.items() if share and split not in given}
+
+
+def _group_of(look_alikes: list[list[int]], count: int) -> list[int]:
+    """The group of each file: its own number, or the lowest of those that look like it."""
+    groups = list(range(count))
+    for members in look_alikes:
+        for number in members:
+            groups[number] = min(members)
+    return groups
+
+
+def _split(numbers: list[int], groups: list[int], shares: dict[str, float], seed: list[int]) -> dict[int, str]:
+    """{file number: split} of one class: every split gets one picture if there are enough, train first."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for number in numbers:
+        members[groups[number]].append(number)
+    units = list(members.values())
+    units = [units[i] for i in np.random.default_rng(seed).permutation(len(units))]
+    placed: dict[int, str] = {}
+    for split, share in shares.items():
+        wanted = max(1, round(share * len(numbers)))
+        taken: list[int] = []
+        while len(taken) < wanted and len(units) > 1:
+            taken += units.pop()
+        placed |= dict.fromkeys(taken, split)
+    return placed | dict.fromkeys((number for unit in units for number in unit), "train")
 
 
 def _fingerprint(

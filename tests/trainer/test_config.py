@@ -1,10 +1,9 @@
-import dataclasses
-
 import pytest
 import tomli_w
 
 from edge_runtime.errors import ConfigError
-from trainer.config import TrainConfig, load_config
+from trainer.audit.findings import SKIPPED_KINDS
+from trainer.config import BACKBONES, TrainConfig, load_config, to_toml
 
 
 @pytest.mark.parametrize(
@@ -15,10 +14,33 @@ def test_alpha_follows_the_weights(weights, alpha, resolved):
     assert TrainConfig(data="x", weights=weights, alpha=alpha).alpha == resolved
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_backbone_brings_its_own_defaults(backbone):
+    config = TrainConfig(data="x", backbone=backbone)
+    own = BACKBONES[backbone]
+    assert (config.size, config.fine_tune_at) == (own.size, own.fine_tune_at)
+    assert config.weights == ("none" if backbone == "small_cnn" else "imagenet")
+    assert config.from_scratch == (backbone == "small_cnn") and config.fine_tunes != config.from_scratch
+
+
 @pytest.mark.parametrize(
     "settings, says",
     [
-        ({"size": 31}, "size is 31"),
+        ({"size": 15}, "size is 15"),
+        ({"size": 31}, "size is 31, mobilenet_v2 halves"),
+        ({"size": 70, "backbone": "xception"}, "size is 70, xception needs"),
+        ({"backbone": "vgg19"}, "backbone is 'vgg19', expected one of mobilenet_v2"),
+        ({"backbone": "vgg16", "alpha": 0.5}, "alpha is 0.5, vgg16 has one width"),
+        ({"augmentation": "heavy"}, "augmentation is 'heavy'"),
+        ({"classes": ("cat",)}, "classes is cat, expected at least two"),
+        ({"classes": ("cat", "cat")}, "classes is cat, cat"),
+        ({"classes": "cat,dog"}, "classes is 'cat,dog', expected a list"),
+        ({"validation_fraction": 0.0}, "validation_fraction is 0.0"),
+        ({"validation_fraction": 0.6, "test_fraction": 0.6}, "leave nothing to train on"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"freeze_features": True}, "freeze_features is set without from_run"),
+        ({"cache": "no"}, "cache is 'no', expected true or false"),
+        ({"limit": 2.5}, "limit is 2.5"),
         ({"size": "160"}, "size is '160'"),
         ({"size": True}, "size is True"),
         ({"alpha": 0.0}, "alpha is 0.0"),
@@ -32,7 +54,9 @@ def test_alpha_follows_the_weights(weights, alpha, resolved):
         ({"weights": ""}, "weights is ''"),
         ({"resize": "squash"}, "resize is 'squash'"),
         ({"strict": "yes"}, "strict is 'yes'"),
-        ({"weights": "starter", "alpha": 1.0}, "starter weights are for alpha 0.35"),
+        ({"strict": ("leakege",)}, "strict names 'leakege'"),
+        ({"weights": "starter", "alpha": 1.0}, "starter weights are for mobilenet_v2 of alpha 0.35"),
+        ({"weights": "starter", "backbone": "mobilenet"}, "starter weights are for mobilenet_v2 of alpha 0.35"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(settings, says):
@@ -40,6 +64,11 @@ def test_a_value_out_of_bounds_is_named(settings, says):
         TrainConfig(data="x", **settings)
     assert says in str(caught.value)
     assert caught.value.hint
+
+
+def test_strict_alone_means_files_that_are_no_picture():
+    assert TrainConfig(data="x", strict=True).strict == SKIPPED_KINDS
+    assert TrainConfig(data="x", strict=False).strict == ()
 
 
 def test_flags_win_over_the_file_and_absent_flags_do_not(tmp_path):
@@ -50,10 +79,22 @@ def test_flags_win_over_the_file_and_absent_flags_do_not(tmp_path):
 
 
 def test_a_saved_config_reads_back_equal(tmp_path):
-    config = TrainConfig(data="pictures", weights="starter", size=96, epochs=(4, 0), seed=7, strict=True)
+    config = TrainConfig(
+        data="pictures", weights="starter", size=96, epochs=(4, 0), seed=7, strict=("bomb",), classes=("a", "b")
+    )
     file = tmp_path / "config.toml"
-    file.write_text(tomli_w.dumps(dataclasses.asdict(config)))
+    file.write_text(tomli_w.dumps(to_toml(config)))
     assert load_config(file) == config
+
+
+def test_a_run_that_starts_from_another_takes_its_backbone_over(tmp_path):
+    earlier = TrainConfig(data="x", backbone="small_cnn", size=20, fine_tune_at=1)
+    (tmp_path / "config.toml").write_text(tomli_w.dumps(to_toml(earlier)))
+    config = load_config(None, data="y", from_run=str(tmp_path), freeze_features=True)
+    assert (config.backbone, config.size, config.fine_tune_at) == ("small_cnn", 20, 1)
+    assert not config.from_scratch and not config.fine_tunes
+    with pytest.raises(ConfigError, match="cannot read the config"):
+        load_config(None, data="y", from_run=str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize(
