@@ -11,7 +11,7 @@ def folded():
     from trainer.legacy_keras import tf
 
     tf.keras.utils.set_random_seed(0)
-    model = build_model(4, size=32, alpha=0.35, weights="starter")
+    model = build_model(4, backbone="mobilenet_v2", size=32, alpha=0.35, weights="starter")
     random = np.random.default_rng(0)
     for norm in model.layers:
         if isinstance(norm, tf.keras.layers.BatchNormalization):

@@ -52,7 +52,7 @@ def test_a_healthy_backbone_is_left_as_it_is():
     from exporter.dead_channels import settle_dead_channels
     from trainer.backbone import build_model
 
-    model = build_model(2, size=32, alpha=0.35, weights="none")
+    model = build_model(2, backbone="mobilenet_v2", size=32, alpha=0.35, weights="none")
     before = model.get_weights()
     assert settle_dead_channels(model) == 0
     for old, new in zip(before, model.get_weights(), strict=True):

@@ -81,7 +81,7 @@ def test_imagenets_dead_channels_are_caught_and_settling_mends_them():
         for path in sorted((CATS_DOGS / label).iterdir())[:100]
     ]
     pictures, class_ids = load_arrays(found, (128, 128))
-    model = build_model(2, size=128, alpha=0.35, weights=str(IMAGENET))
+    model = build_model(2, backbone="mobilenet_v2", size=128, alpha=0.35, weights=str(IMAGENET))
     features = tf.keras.Model(model.input, model.get_layer(FEATURES).output)(MINUS_ONE_TO_ONE(pictures))
     head = tf.keras.Sequential([tf.keras.Input(features.shape[1:]), model.get_layer("probabilities")])
     head.compile(tf.keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import WeightsError
+from trainer.config import ALPHAS, BACKBONES
 
-pytestmark = pytest.mark.slow  # builds MobileNetV2
+pytestmark = pytest.mark.slow  # builds networks
 
 
 @pytest.fixture(scope="module")
@@ -14,15 +15,21 @@ def backbone():
 
 
 @pytest.fixture(scope="module")
-def model(backbone):
-    return backbone.build_model(3, size=32, alpha=0.35, weights="starter")
+def build(backbone):
+    """build_model with what most tests do not care about; the narrow backbones in their narrowest width."""
+
+    def make(
+        name: str = "mobilenet_v2", *, size: int = 32, alpha: float | None = None, weights: str = "none"
+    ):
+        width = alpha or ALPHAS.get(name, (1.0,))[0]
+        return backbone.build_model(3, backbone=name, size=size, alpha=width, weights=weights)
+
+    return make
 
 
-def test_the_graph_is_flat_and_ends_in_probabilities(model):
-    assert not [layer.name for layer in model.layers if hasattr(layer, "layers")]
-    probabilities = model.predict(np.zeros((2, 32, 32, 3), np.float32), verbose=0)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    assert probabilities.shape == (2, 3)
+@pytest.fixture(scope="module")
+def model(build):
+    return build(weights="starter")
 
 
 def test_the_starter_sets_every_weight_of_the_backbone(backbone, model):
@@ -42,54 +49,100 @@ def test_the_starter_is_small_and_finite(backbone):
         )
 
 
-@pytest.mark.parametrize("fine_tune_at, open_from", [(0, 0), (100, 100), (10_000, None)])
-def test_freeze_opens_the_layers_from_an_index_up_but_never_batchnorm(
-    backbone, model, fine_tune_at, open_from
-):
-    backbone.freeze(model, fine_tune_at)
-    for index, layer in enumerate(model.layers[:-1]):
-        norm = layer.__class__.__name__ == "BatchNormalization"
-        assert layer.trainable == (open_from is not None and index >= open_from and not norm), layer.name
-    assert model.get_layer("probabilities").trainable
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_is_one_flat_graph_from_a_picture_to_probabilities(backbone, build, name):
+    size = 71 if name == "xception" else 32
+    built = build(name, size=size)
+    assert not [layer.name for layer in built.layers if hasattr(layer, "layers")]
+    assert built.layers[0].name == "image" and built.input_shape == (None, size, size, 3)
+    assert len(built.get_layer(backbone.FEATURES).output_shape) == 2
+    assert built.get_layer("dropout") and built.layers[-1].name == "probabilities"
+    probabilities = built(np.zeros((2, size, size, 3), np.float32), training=False).numpy()
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    has_mean = backbone.PREPROCESSING in [layer.name for layer in built.layers]
+    assert has_mean == (name in ("vgg16", "resnet50"))
+    assert (backbone.PREPROCESSING in backbone.preprocessing(name)) == has_mean
+    assert backbone.preprocessing(name).startswith("RGB bytes / 127.5 - 1")
 
 
-def test_weights_saved_by_keras_are_taken_by_path(backbone, tmp_path):
+def test_small_cnn_has_the_parameters_of_keras_mnist_transfer_cnn(build):
+    # 320 + 9,248 + 589,952 + 645 for grey pictures and five classes; 576 more for colour, 258 fewer for three.
+    assert build("small_cnn", size=28).count_params() == 320 + 9_248 + 589_952 + 645 + 576 - 258
+
+
+@pytest.mark.parametrize("name, module", [("vgg16", "vgg16"), ("resnet50", "resnet50")])
+def test_the_mean_layer_and_flipped_kernels_are_keras_preprocessing(backbone, build, tmp_path, name, module):
+    from trainer.legacy_keras import tf
+
+    theirs = {"vgg16": tf.keras.applications.VGG16, "resnet50": tf.keras.applications.ResNet50}[name](
+        input_shape=(32, 32, 3), include_top=False, weights=None, pooling="avg"
+    )
+    theirs.save_weights(tmp_path / "own.h5")
+    ours = build(name, weights=str(tmp_path / "own.h5"))
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    preprocess = getattr(tf.keras.applications, module).preprocess_input
+    wanted = theirs(preprocess(pictures.astype(np.float32)), training=False).numpy()
+    features = tf.keras.Model(ours.input, ours.get_layer(backbone.FEATURES).output)
+    got = features(pictures.astype(np.float32) / 127.5 - 1, training=False).numpy()
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+    assert wanted.std(axis=0).max() > 1e-3 * np.abs(wanted).max()  # the pictures are told apart
+
+
+def test_weights_saved_by_keras_are_taken_by_path(backbone, build, tmp_path):
     from trainer.legacy_keras import tf
 
     source = tf.keras.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
     )
     source.save_weights(tmp_path / "own.h5")
-    model = backbone.build_model(3, size=64, alpha=0.35, weights=str(tmp_path / "own.h5"))
+    taken = build(size=64, weights=str(tmp_path / "own.h5"))
     np.testing.assert_array_equal(
-        model.get_layer("Conv1").get_weights()[0], source.get_layer("Conv1").get_weights()[0]
+        taken.get_layer("Conv1").get_weights()[0], source.get_layer("Conv1").get_weights()[0]
     )
-    with pytest.raises(WeightsError, match="alpha 0.5"):
-        backbone.build_model(3, size=64, alpha=0.5, weights=str(tmp_path / "own.h5"))
+    for name, alpha, message in (
+        ("mobilenet_v2", 0.5, "mobilenet_v2 of alpha 0.5"),
+        ("vgg16", None, "weights of vgg16"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            build(name, alpha=alpha, weights=str(tmp_path / "own.h5"))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all"])
-def test_a_weight_file_that_is_none_is_an_instruction(backbone, tmp_path, content):
+def test_a_weight_file_that_is_none_is_an_instruction(build, tmp_path, content):
     path = tmp_path / "bad.h5"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError) as caught:
-        backbone.build_model(3, size=32, alpha=0.35, weights=str(path))
+        build(weights=str(path))
     assert str(path) in str(caught.value) and caught.value.hint
 
 
-def test_imagenet_has_no_weights_for_an_odd_alpha(backbone):
-    with pytest.raises(WeightsError, match="alpha 0.4"):
-        backbone.build_model(3, size=96, alpha=0.4, weights="imagenet")
+@pytest.mark.parametrize(
+    "name, alpha, weights, message",
+    [
+        ("mobilenet_v2", 0.4, "imagenet", "no ImageNet weights for mobilenet_v2 of alpha 0.4"),
+        ("mobilenet", 1.4, "imagenet", "no ImageNet weights for mobilenet of alpha 1.4"),
+        ("mobilenet_v2", 1.0, "starter", "does not fit mobilenet_v2 of alpha 1.0"),
+        ("vgg16", 1.0, "starter", "does not fit vgg16, it is for mobilenet_v2 of alpha 0.35"),
+        ("small_cnn", 1.0, "imagenet", "small_cnn has no published weights"),
+    ],
+)
+def test_weights_that_do_not_exist_are_an_instruction(build, name, alpha, weights, message):
+    with pytest.raises(WeightsError, match=message) as caught:
+        build(name, alpha=alpha, weights=weights)
+    assert caught.value.hint
 
 
-def test_imagenet_without_network_names_the_ways_out(backbone, monkeypatch, tmp_path):
-    # A closed port on loopback stands for the absent network: Keras's own download code meets it.
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "small_cnn"])
+def test_imagenet_without_network_names_the_ways_out(build, monkeypatch, tmp_path, name):
+    # An empty cache, and a closed port on loopback for the absent network: Keras's own download code meets it.
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    import tf_keras.src.applications.mobilenet_v2 as module
-
-    monkeypatch.setattr(module, "BASE_WEIGHT_PATH", "http://127.0.0.1:9/")
-    monkeypatch.setattr("os.path.expanduser", lambda path: path.replace("~", str(tmp_path)))
-    with pytest.raises(WeightsError) as caught:
-        backbone.build_model(3, size=96, alpha=0.35, weights="imagenet")
-    assert "--weights starter" in caught.value.hint and "--weights PATH" in caught.value.hint
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(WeightsError, match=f"ImageNet weights of {name}.* downloaded") as caught:
+        build(name, size=96, weights="imagenet")
+    assert "--weights starter" in caught.value.hint
+    assert f"--weights PATH with a Keras {name} file" in caught.value.hint
