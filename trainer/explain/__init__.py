@@ -1,0 +1,1 @@
+"""What a run sees: ideal pictures of a class, and pictures that fool it."""
