@@ -1,61 +1,211 @@
-"""One self-contained HTML page that tells how a training run went."""
+"""The report of a training run: one self-contained HTML page, and its figures as PNGs beside it."""
 
-import base64
-import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import jinja2
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")  # no display on a workstation reached over ssh
-
-from matplotlib import pyplot
-
+from edge_runtime.whole_file import write_together
+from trainer.audit.findings import HIDDEN, KINDS, SKIPPED_KINDS, Finding
+from trainer.audit.report import printable, thumbnail, told
+from trainer.charts import (
+    Tile,
+    data_url,
+    draw_confusion,
+    draw_curves,
+    draw_grid,
+    picture_url,
+    png,
+    png_url,
+)
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset
+from trainer.dataset import Dataset, LabelledPicture
+from trainer.evaluation.measured import Measured
+from trainer.evaluation.mistakes import frequent_confusions, worst_mistakes
+from trainer.page import render_page
+from trainer.trained import Trained
 
-if TYPE_CHECKING:
-    from trainer.training import Epoch, Trained
+__all__ = ["data_url", "render_page", "render_report", "write_report"]
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
+REPORT_NAME = "report.html"
+MANY = 30
+"""More classes than this: tables by class are folded."""
+MOST_MISTAKES = 20
+FIRST_FINDINGS = 3
+"""Of each kind that are shown; the count tells of the rest, and so does `litelens audit`."""
+MOST_THUMBNAILS = 4
+"""Of one finding."""
 
 
-def render_report(config: TrainConfig, dataset: Dataset, trained: "Trained") -> str:
-    """HTML with the result, learning curves, confusion matrices, skipped files and settings of a run."""
+@dataclass(frozen=True)
+class _ShownFinding:
+    detail: str
+    thumbnails: list[str]
+    """data: URLs."""
+
+
+@dataclass(frozen=True)
+class _KindRow:
+    """A kind of finding, as the page tells of it."""
+
+    kind: str
+    meaning: str
+    count: int
+    first: list[_ShownFinding]
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """The pictures of the report."""
+
+    pictures: list[Tile]
+    augmented: list[Tile]
+    """Empty without augmentation."""
+    mistakes: list[Tile]
+    """Empty if there were none."""
+
+
+def write_report(folder: Path, config: TrainConfig, dataset: Dataset, trained: Trained) -> None:
+    """Writes report.html, which needs no other file, and curves.png, pictures.png, confusion.png and, where there
+    is something to show, augmentations.png and mistakes.png.
+
+    Raises:
+        WriteError: If the folder cannot be written; then nothing was.
+    """
+    tiles = _Tiles(
+        _first_pictures(dataset, trained), _augmented(config, trained), _mistakes(dataset, trained)
+    )
+    figures = _draw(dataset, trained, tiles)
+    page = render_report(config, dataset, trained, tiles, figures)
+    contents = {folder / f"{name}.png": content for name, content in figures.items()}
+    write_together(contents | {folder / REPORT_NAME: page.encode()})
+
+
+def render_report(
+    config: TrainConfig, dataset: Dataset, trained: Trained, tiles: _Tiles, figures: dict[str, bytes]
+) -> str:
+    """The page.
+
+    Args:
+        config: The run's settings.
+        dataset: Its pictures.
+        trained: What it found.
+        tiles: The pictures to show.
+        figures: {name: PNG}, with curves and confusion.
+    """
+    held_back = _held_back(trained)
+    many = len(dataset.labels) > MANY
     return render_page(
         TEMPLATE,
+        title=f"{config.backbone} (alpha {config.alpha:g}, {config.size} px) on {printable(Path(config.data).name)}",
         config=config,
         dataset=dataset,
         trained=trained,
-        curves=data_url(_draw_curves(trained.history)),
+        held_back=held_back,
+        wrong=held_back.pictures - int(np.trace(held_back.confusion)),
+        frequent=frequent_confusions(dataset.labels, held_back.confusion),
+        many=many,
+        class_sizes={
+            split: Counter(picture.class_id for picture in pictures)
+            for split, pictures in dataset.splits.items()
+        },
+        findings=_kind_rows(dataset),
+        curves=png_url(figures["curves"]),
+        confusion=png_url(figures["confusion"]),
+        pictures=with_urls(tiles.pictures),
+        augmented=with_urls(tiles.augmented),
+        mistakes=with_urls(tiles.mistakes),
     )
 
 
-def render_page(template: Path, **values) -> str:
-    """HTML of a jinja2 template; what is put in is escaped, and a name that is missing is an error."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+def with_urls(tiles: Sequence[Tile]) -> list[tuple[str, Tile]]:
+    """Each tile with its picture as a data: URL, for a page."""
+    return [(picture_url(tile.picture), tile) for tile in tiles]
+
+
+def _draw(dataset: Dataset, trained: Trained, tiles: _Tiles) -> dict[str, bytes]:
+    """{name: PNG}."""
+    held_back = _held_back(trained)
+    title = f"{held_back.split}: {held_back.pictures} pictures, accuracy {held_back.accuracy:.4f}"
+    figures = {
+        "curves": png(draw_curves(trained.history)),
+        "confusion": png(draw_confusion(held_back.confusion, dataset.labels, title)),
+    }
+    for name, shown, columns in (
+        ("pictures", tiles.pictures, 3),
+        ("augmentations", tiles.augmented, 3),
+        ("mistakes", tiles.mistakes, 5),
+    ):
+        if shown:
+            figures[name] = png(draw_grid(shown, columns))
+    return figures
+
+
+def _held_back(trained: Trained) -> Measured:
+    """The test split where there is one, else validation."""
+    by_split = {result.split: result for result in trained.measured}
+    return by_split.get("test", by_split["validation"])
+
+
+def _first_pictures(dataset: Dataset, trained: Trained) -> list[Tile]:
+    """Nine of the training pictures: the first of each class, then the second of each, and so on."""
+    pictures = dataset.splits["train"]
+    seen: Counter[int] = Counter()
+    rounds = []
+    for index, picture in enumerate(pictures):
+        rounds.append((seen[picture.class_id], picture.class_id, index))
+        seen[picture.class_id] += 1
+    return [
+        Tile(np.array(trained.pictures["train"][index]), (dataset.labels[class_id],))
+        for _, class_id, index in sorted(rounds)[:9]
+    ]
+
+
+def _augmented(config: TrainConfig, trained: Trained) -> list[Tile]:
+    """Nine times the first training picture, each augmented anew."""
+    if config.augmentation == "none":
+        return []
+    from trainer.augmentation import (
+        augment,  # imports TensorFlow, which a run without augmentation can do without
     )
-    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
+
+    batch = np.repeat(trained.pictures["train"][:1], 9, axis=0)
+    views = np.asarray(augment(batch, (config.seed, 0), config.augmentation))
+    return [Tile(view, ()) for view in ((views + 1) * 127.5).round().clip(0, 255).astype(np.uint8)]
 
 
-def data_url(figure: pyplot.Figure) -> str:
-    """The figure as a data: URL of a PNG, so that the page needs no other file; closes the figure."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    pyplot.close(figure)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+def _mistakes(dataset: Dataset, trained: Trained) -> list[Tile]:
+    split = _held_back(trained).split
+    pictures: list[LabelledPicture] = dataset.splits[split]
+    class_ids = np.array([picture.class_id for picture in pictures])
+    found = worst_mistakes(dataset.labels, trained.probabilities[split], class_ids, MOST_MISTAKES)
+    return [
+        Tile(
+            np.array(trained.pictures[split][mistake.index]),
+            (
+                f"{mistake.answer} ({mistake.score:.2f})",
+                f"true: {mistake.truth}",
+                printable(pictures[mistake.index].path.name),
+            ),
+            right=False,
+        )
+        for mistake in found
+    ]
 
 
-def _draw_curves(history: "list[Epoch]") -> pyplot.Figure:
-    figure, (accuracy, loss) = pyplot.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    steps = range(1, len(history) + 1)
-    for axes, name in ((accuracy, "accuracy"), (loss, "loss")):
-        axes.plot(steps, [getattr(epoch, name) for epoch in history], label="train")
-        axes.plot(steps, [getattr(epoch, f"val_{name}") for epoch in history], label="validation")
-        first_of_phase_2 = sum(epoch.phase == 1 for epoch in history) + 0.5
-        axes.axvline(first_of_phase_2, color="grey", linestyle=":", label="phase 2 begins")
-        axes.set(xlabel="epoch", title=name)
-    accuracy.legend()
-    return figure
+def _kind_rows(dataset: Dataset) -> list[_KindRow]:
+    rows = []
+    for kind, meaning in KINDS.items():
+        if found := dataset.audit.of(kind):
+            shown = [_shown(finding, dataset.folder) for finding in found[:FIRST_FINDINGS]]
+            rows.append(_KindRow(kind, meaning, len(found), shown))
+    return rows
+
+
+def _shown(finding: Finding, folder: Path) -> _ShownFinding:
+    # What is no readable picture has no thumbnail, and what is hidden is not looked at.
+    paths = () if finding.kind in (*SKIPPED_KINDS, HIDDEN) else finding.paths[:MOST_THUMBNAILS]
+    return _ShownFinding(told(finding, folder), [url for path in paths if (url := thumbnail(path))])
