@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.errors import DataError, ForeignModelError, ModelFileError, RunFolderError
+from edge_runtime.errors import DataError, ForeignModelError, ModelFileError
 from edge_runtime.model_file import check_labels
 from edge_runtime.preprocessing import CENTRE_CROP
 from exporter.channel_scaling import equalise_depthwise_kernels
@@ -15,10 +15,11 @@ from exporter.conversion import to_float
 from exporter.dead_channels import settle_dead_channels
 from exporter.foreign import load_foreign, with_probabilities
 from exporter.normalisation import MINUS_ONE_TO_ONE, Normalisation
+from trainer.config import Selection
 from trainer.dataset import LabelledPicture, find_dataset, load_arrays
 from trainer.legacy_keras import tf
 from trainer.progress import say
-from trainer.run_folder import Run, read
+from trainer.run_folder import load_model, read
 
 FOREIGN_BATCH_SIZE = 32
 FOREIGN_SEED = 0
@@ -100,7 +101,7 @@ def from_run(folder: Path) -> FloatModel:
         DataError: If its pictures are gone, or a split lacks a class.
     """
     run = read(folder)
-    keras = _load_run_model(run)
+    keras = load_model(run)
     _fit_for_quantization(keras)
     _check_every_class(run.splits, run.labels)
     return FloatModel(
@@ -112,12 +113,12 @@ def from_run(folder: Path) -> FloatModel:
         size=(run.config.size, run.config.size),
         normalisation=MINUS_ONE_TO_ONE,
         resize=run.config.resize,
-        data=Path(run.config.data),
+        data=run.data,
         splits=run.splits,
         fingerprint=run.fingerprint,
         # The data's folder name, not its path: a model file is given away.
         config=dataclasses.asdict(run.config)
-        | {"data": Path(run.config.data).name, "weights": Path(run.config.weights).name},
+        | {name: Path(getattr(run.config, name)).name for name in ("data", "weights", "from_run")},
         seed=run.config.seed,
         batch_size=run.config.batch_size,
         notes=(),
@@ -146,7 +147,7 @@ def from_foreign(path: Path, labels_file: Path, data: Path, normalisation: Norma
             f"{path} has {model.classes} outputs, {labels_file} has {len(labels)} labels, expected as many",
             "give the labels that the model was trained with, one a line",
         )
-    dataset = find_dataset(data, FOREIGN_SEED)
+    dataset = find_dataset(Selection(str(data), seed=FOREIGN_SEED))
     if unknown := set(dataset.labels) - set(labels):
         raise DataError(
             f"{data} has the class folder {sorted(unknown)[0]}, which is not in {labels_file}",
@@ -176,7 +177,7 @@ def from_foreign(path: Path, labels_file: Path, data: Path, normalisation: Norma
         size=model.size,
         normalisation=normalisation,
         resize=CENTRE_CROP,
-        data=data,
+        data=dataset.folder,
         splits=splits,
         fingerprint=dataset.fingerprint,
         config={"from": path.name, "data": data.name} | dataclasses.asdict(normalisation),
@@ -191,23 +192,6 @@ def _fit_for_quantization(keras: tf.keras.Model) -> None:
     settled = settle_dead_channels(keras)
     equalise_depthwise_kernels(keras)
     say(f"{settled} dead channels settled" if settled else "no dead channels")
-
-
-def _load_run_model(run: Run) -> tf.keras.Model:
-    try:
-        model = tf.keras.models.load_model(run.model_path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as problem:
-        raise RunFolderError(
-            f"{run.model_path} cannot be loaded: {problem}", "train again into a new folder"
-        ) from problem
-    size, classes = model.input_shape[1:3], model.output_shape[-1]
-    if classes != len(run.labels) or size != (run.config.size, run.config.size):
-        raise RunFolderError(
-            f"{run.model_path} has {classes} outputs and input {size}, labels.txt has {len(run.labels)} labels "
-            f"and config.toml size {run.config.size}",
-            "train again into a new folder",
-        )
-    return model
 
 
 def _read_labels(file: Path) -> tuple[str, ...]:

@@ -9,7 +9,12 @@ from edge_runtime.errors import LitelensError
 
 VERBS = {
     # verb: (module, command, one line for `litelens --help`, so that no room is imported to print it)
-    "train": ("trainer.cli", "train", "Train a classifier on folders of pictures."),
+    "audit": ("trainer.audit.cli", "audit", "Say what is wrong with a set of pictures."),
+    "train": ("trainer.cli", "train", "Train a classifier on labelled pictures."),
+    "evaluate": ("trainer.evaluation.cli", "evaluate", "Measure a training run on labelled pictures."),
+    "compare": ("trainer.evaluation.cli", "compare", "Put training runs side by side."),
+    "predict": ("trainer.evaluation.cli", "predict", "Label pictures with a training run, into a CSV."),
+    "explain": ("trainer.explain.cli", "explain", "Draw what a training run sees, and what fools it."),
     "export": ("exporter.cli", "export", "Turn a training run into a proven int8 model file."),
     "info": ("edge_runtime.cli", "info", "Say what a model file is and how accurate it was measured."),
     "verify": ("edge_runtime.cli", "verify", "Replay a model file's self-test with this interpreter."),

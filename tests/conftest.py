@@ -83,6 +83,24 @@ def video(tmp_path, coloured) -> Path:
     return path
 
 
+@pytest.fixture
+def tmpfs(tmp_path):
+    """Mounts a memory disk: root may write into any folder, whatever its permissions, but not onto a full disk."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if ended.returncode:
+            pytest.skip(f"mounting is not permitted here: {ended.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory) -> Path:
     """Rendered pictures of six classes, split, with a broken file among them."""

@@ -16,9 +16,10 @@ def say(text: str) -> None:
 class Progress(tf.keras.callbacks.Callback):
     """Prints a line an epoch, and on a terminal the running batch, with the time left in this phase; to stderr."""
 
-    def __init__(self, phase: str, epochs: int, batches: int):
+    def __init__(self, phase: str, epochs: int, batches: int, done: int = 0):
+        """Takes the phase's name, its epochs, the batches of each, and how many epochs an earlier process has done."""
         super().__init__()
-        self._phase, self._epochs, self._batches = phase, epochs, batches
+        self._phase, self._epochs, self._batches, self._done = phase, epochs, batches, done
         self._live = sys.stderr.isatty()
         self._started = self._shown = 0.0
         self._epoch = 0
@@ -52,4 +53,5 @@ class Progress(tf.keras.callbacks.Callback):
 
     def _left(self, epochs_done: float) -> str:
         passed = time.monotonic() - self._started
-        return f"{passed:.0f} s, {passed / epochs_done * (self._epochs - epochs_done):.0f} s left"
+        left = passed / (epochs_done - self._done) * (self._epochs - epochs_done)
+        return f"{passed:.0f} s, {left:.0f} s left"

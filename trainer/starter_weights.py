@@ -18,6 +18,7 @@ from PIL import Image
 
 from trainer import rendering
 from trainer.backbone import STARTER_FILE, load_starter
+from trainer.config import Selection
 from trainer.dataset import LabelledPicture, find_dataset, load_arrays
 from trainer.legacy_keras import tf
 
@@ -211,7 +212,7 @@ def _features(backbone: tf.keras.Model, pictures: list[LabelledPicture]) -> tupl
 
 def probe_sets(data: Path) -> dict[str, tuple[list[LabelledPicture], list[LabelledPicture]]]:
     """{name: (pictures to fit the probe on, pictures to judge it on)}; the backbone never saw the latter."""
-    cats_dogs = find_dataset(data / "cats_dogs", 0).splits
+    cats_dogs = find_dataset(Selection(str(data / "cats_dogs"))).splits
     return {"flowers5": flower_halves(data), "cats_dogs": (cats_dogs["train"], cats_dogs["validation"])}
 
 

@@ -1,242 +1,301 @@
-"""Two-phase transfer learning: a head on cached features of a frozen backbone, then the top of the backbone."""
+"""Two-phase transfer learning: a head on a frozen backbone's features, then the top of the backbone."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.errors import DataError
-from trainer import run_folder
-from trainer.augmentation import batches
-from trainer.backbone import FEATURES, build_model, freeze
+from edge_runtime.errors import RunFolderError
+from edge_runtime.preprocessing import resize
+from trainer import distribution, run_folder, unfinished
+from trainer.audit.audit import refuse
+from trainer.audit.inspection import inspect_files
+from trainer.backbone import FEATURES, build_model, preprocessing
+from trainer.batches import Rows
+from trainer.checkpoint import State
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, find_dataset, load_arrays
+from trainer.dataset import Dataset, make_dataset, select
+from trainer.distribution import Distribution
+from trainer.evaluation.measured import measure
+from trainer.features import Features, compute_features
+from trainer.fitting import Answers, PhaseInputs, answer, fit
+from trainer.freezing import cut, freeze, head, lower, upper
 from trainer.legacy_keras import tf
-from trainer.progress import Progress, say
-
-AUGMENTED_VIEWS = 2
-"""Of each picture, beside the picture itself, whose features phase 1 learns from."""
-HEAD_BATCH = 64
-"""Feature vectors are small: the head's batch has nothing to do with the memory that bounds the backbone's."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of history.csv."""
-
-    phase: int
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
+from trainer.progress import say
+from trainer.sources.open_source import open_source
+from trainer.storage import Storage
+from trainer.tensorboard import Logs
+from trainer.trained import Trained
+from trainer.unfinished import Unfinished
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The float Keras model on one split."""
-
-    split: str
-    pictures: int
-    accuracy: float
-    loss: float
-    confusion: list[list[int]]
-    """Row: true class. Column: predicted class."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training run found."""
-
-    model: tf.keras.Model
-    history: list[Epoch]
-    measured: list[Measured]
-    seconds: dict[str, float]
-    """Wall time of read, phase_1 and phase_2."""
-
-
-def train(config: TrainConfig, out: Path) -> Trained:
+def train(config: TrainConfig, out: Path, resume: bool = False) -> Trained:
     """Trains a classifier on config.data and writes the run folder `out`.
+
+    Args:
+        config: Settings.
+        out: The run folder; while it is in the making it is called .NAME.unfinished.
+        resume: Whether to go on with an interrupted training of the same settings; with none there, it begins.
 
     Raises:
         RunFolderError: If `out` is in the way.
-        DataError: If the pictures cannot be used, or with config.strict where a file is no picture.
+        ConfigError: If resume is set and the settings are not those it began with.
+        DataError: If the pictures cannot be used, or config.strict names what the audit found.
         WeightsError: If the backbone's weights cannot be had.
+        WriteError: If the disk is full.
     """
-    run_folder.check_free(out)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(config.seed)
-    clock = _Clock()
-    dataset = find_dataset(Path(config.data).resolve(), config.seed)
-    _report_skipped(dataset, config.strict)
-    arrays = {
-        split: load_arrays(pictures, (config.size, config.size)) for split, pictures in dataset.splits.items()
-    }
-    clock.lap("read")
-    say(
-        f"{', '.join(f'{len(ids)} {split}' for split, (_, ids) in arrays.items())} pictures of {len(dataset.labels)} classes"
-    )
-
-    model = build_model(len(dataset.labels), size=config.size, alpha=config.alpha, weights=config.weights)
-    history = _phase_1(model, arrays, config)
-    clock.lap("phase_1")
-    history += _phase_2(model, arrays, config, best_before=_best(history))
-    clock.lap("phase_2")
-
-    measured = [_measure(model, split, *arrays[split]) for split in arrays if split != "train"]
-    trained = Trained(model, history, measured, clock.seconds)
-    run_folder.write(out, config, dataset, trained)
-    for result in measured:
+    place = distribution.start(config.strategy)
+    chief = unfinished.begin(out, config, resume) if place.chief else unfinished.follow(out)
+    with chief as work:
+        trained, dataset = _train(config, place, work)
+        if place.chief:
+            run_folder.write(work.run, out, config, dataset, trained)
+    for result in trained.measured:
         say(f"{result.split}: accuracy {result.accuracy:.4f} on {result.pictures} pictures")
     say(
-        f"{out} written after {sum(clock.seconds.values()):.0f} s; next: litelens export {out} --out {out.name}.tflite"
+        f"{out} written after {sum(trained.seconds.values()):.0f} s; next: litelens export {out} --out {out.name}.tflite"
     )
     return trained
 
 
-def _phase_1(model: tf.keras.Model, arrays: dict, config: TrainConfig) -> list[Epoch]:
-    """Trains the head on features that the frozen backbone computed once a picture and view."""
-    backbone = tf.keras.Model(model.input, model.get_layer(FEATURES).output)
-    views = [
-        _features(
-            backbone,
-            f"train, view {number} of {AUGMENTED_VIEWS + 1}",
-            arrays["train"],
-            config.batch_size,
-            seed,
-        )
-        for number, seed in enumerate([None, *range(config.seed, config.seed + AUGMENTED_VIEWS)], start=1)
+def _train(config: TrainConfig, place: Distribution, work: Unfinished) -> tuple[Trained, Dataset]:
+    clock = _Clock()
+    storage = Storage(work.cache, config.memory_gb)
+    dataset, pictures, class_ids = read_pictures(config, storage)
+    work.hold_to(dataset.fingerprint)
+    clock.lap("read")
+
+    with _precision(config.mixed_precision), place.strategy.scope():
+        model = _build(config, len(dataset.labels))
+        boundary = _boundary(model, config)
+        top = upper(model, boundary)
+    own = place.own_rows(len(pictures["train"]))
+    trains_on = {
+        "train": Rows(pictures["train"].array, pictures["train"].rows[own]),
+        "validation": pictures["validation"],
+    }
+    answers = _answers(class_ids["train"][own], class_ids["validation"], len(dataset.labels), config)
+    keeps_features = config.cache and not config.from_scratch
+    features = _features(model, boundary, trains_on, config, storage) if keeps_features else {}
+    if storage.on_disk_bytes:
+        say(f"{storage.on_disk_bytes / 1e9:.2f} GB did not fit in memory and lie in {work.cache} until the end")
+    clock.lap("features")
+
+    state = work.recall() or State(1, top.get_weights(), [], None, top.get_weights(), [], [])
+    if state.history:
+        say(f"resumed after epoch {state.epochs_done} of phase {state.phase}")
+    remember = _remember(work, config) if place.chief else lambda state: None
+    for phase in (1, 2) if config.fine_tunes else (1,):
+        if state.phase > phase:
+            continue
+        if config.from_scratch:
+            model.trainable = True
+        else:
+            freeze(model, None if phase == 1 else config.fine_tune_at)
+        with place.strategy.scope():
+            inputs, trainee = _phase(phase, model, top, boundary, trains_on, features, config)
+        state = fit(trainee, top, inputs, answers, config, place, state, remember)
+        clock.lap(f"phase_{phase}")
+        if phase == 1 and config.fine_tunes:
+            state = replace(state, phase=2)
+
+    model = _in_full_precision(model, config, len(dataset.labels))
+    probabilities = {split: answer(model, pictures[split]) for split in pictures if split != "train"}
+    measured = [
+        measure(split, dataset.labels, values, class_ids[split]) for split, values in probabilities.items()
     ]
-    seen, answers = (np.concatenate(parts) for parts in zip(*views, strict=True))
-    held, held_answers = _features(backbone, "validation", arrays["validation"], config.batch_size, None)
-
-    vector = tf.keras.Input(backbone.output_shape[1:])
-    head = tf.keras.Model(vector, model.get_layer("probabilities")(model.get_layer("dropout")(vector)))
-    train_set = (
-        tf.data.Dataset.from_tensor_slices((seen, answers))
-        .shuffle(len(seen), seed=config.seed)
-        .batch(HEAD_BATCH)
-    )
-    held_set = tf.data.Dataset.from_tensor_slices((held, held_answers)).batch(HEAD_BATCH)
-    return _fit(
-        head,
-        train_set,
-        held_set,
-        phase=1,
-        epochs=config.epochs[0],
-        rate=config.learning_rate,
-        batches_per_epoch=-(-len(seen) // HEAD_BATCH),
-        best_before=None,
-    )
-
-
-def _phase_2(
-    model: tf.keras.Model, arrays: dict, config: TrainConfig, best_before: tuple[float, float]
-) -> list[Epoch]:
-    """Trains the layers from config.fine_tune_at up, at a tenth of phase 1's rate."""
-    if config.epochs[1] == 0:
-        return []
-    freeze(model, config.fine_tune_at)
-    train_set = batches(*arrays["train"], batch_size=config.batch_size, seed=config.seed)
-    held_set = batches(*arrays["validation"], batch_size=config.batch_size, seed=None)
-    return _fit(
+    clock.lap("measure")
+    trained = Trained(
         model,
-        train_set,
-        held_set,
-        phase=2,
-        epochs=config.epochs[1],
-        rate=config.learning_rate / 10,
-        batches_per_epoch=-(-len(arrays["train"][1]) // config.batch_size),
-        best_before=best_before,
+        state.history,
+        state.phases,
+        measured,
+        probabilities,
+        pictures,
+        preprocessing(config.backbone),
+        clock.seconds,
+        _notes(storage, state),
     )
+    return trained, dataset
 
 
-def _fit(
-    model, train_set, held_set, *, phase: int, epochs: int, rate: float, batches_per_epoch: int, best_before
-) -> list[Epoch]:
-    """Trains with a cosine rate and leaves the model with the weights of its best epoch, or those it came with."""
-    schedule = tf.keras.optimizers.schedules.CosineDecay(rate, epochs * batches_per_epoch)
-    model.compile(tf.keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    keeper = _BestWeights(best_before)
-    progress = Progress(f"phase {phase}", epochs, batches_per_epoch)
-    logs = model.fit(
-        train_set, validation_data=held_set, epochs=epochs, verbose=0, callbacks=[keeper, progress]
-    ).history
-    return [
-        Epoch(
-            phase,
-            number + 1,
-            *(float(logs[key][number]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")),
-            learning_rate=float(schedule((number + 1) * batches_per_epoch)),
-        )
-        for number in range(epochs)
-    ]
+def read_pictures(
+    config: TrainConfig, storage: Storage
+) -> tuple[Dataset, dict[str, Rows], dict[str, np.ndarray]]:
+    """Reads every picture once: inspects it, keeps it as the device will see it, and splits the set.
+
+    Returns:
+        (data set, {split: uint8 pictures of shape (n, size, size, 3)}, {split: int32 class ids}).
+
+    Raises:
+        DataError: If the pictures cannot be used, or config.strict names what the audit found.
+        WriteError: If the pictures fit neither memory nor disk.
+    """
+    source = select(open_source(config.data, config.sha256), config.selection)
+    size = (config.size, config.size)
+    array = storage.array("pictures", (len(source.files), *size, 3), np.uint8)
+
+    def keep(number: int, picture: np.ndarray) -> None:
+        array[number] = resize(picture, size)
+
+    inspections = inspect_files([file.path for file in source.files], keep)
+    dataset = make_dataset(source, config.selection, inspections)
+    _tell(dataset)
+    refuse(dataset.audit, config.strict)
+    row_of = {file.path: row for row, file in enumerate(source.files)}
+    rows, class_ids = {}, {}
+    for split, members in dataset.splits.items():
+        rows[split] = Rows(array, np.array([row_of[picture.path] for picture in members], np.int64))
+        class_ids[split] = np.array([picture.class_id for picture in members], np.int32)
+    return dataset, rows, class_ids
 
 
-class _BestWeights(tf.keras.callbacks.Callback):
-    """Restores, at the end, the weights with the best validation accuracy; equal accuracy, then lower loss."""
-
-    def __init__(self, best_before: tuple[float, float] | None):
-        super().__init__()
-        self._best = best_before
-        self._weights = None
-
-    def on_train_begin(self, logs=None):
-        self._weights = self.model.get_weights()
-
-    def on_epoch_end(self, epoch, logs=None):
-        score = (logs["val_accuracy"], -logs["val_loss"])
-        if self._best is None or score > self._best:
-            self._best, self._weights = score, self.model.get_weights()
-
-    def on_train_end(self, logs=None):
-        self.model.set_weights(self._weights)
+def _build(config: TrainConfig, classes: int) -> tf.keras.Model:
+    described = {"backbone": config.backbone, "size": config.size, "alpha": config.alpha}
+    if not config.from_run:
+        return build_model(classes, **described, weights=config.weights)
+    model = build_model(classes, **described, weights="none")
+    earlier = run_folder.load_model(run_folder.read(Path(config.from_run)))
+    of_backbone = [layer.name for layer in lower(model, FEATURES).layers]
+    try:
+        for name in of_backbone:
+            model.get_layer(name).set_weights(earlier.get_layer(name).get_weights())
+    except ValueError as problem:
+        raise RunFolderError(
+            f"the backbone of {config.from_run} is no {config.backbone} of alpha {config.alpha}: {problem}",
+            "leave --backbone, --alpha and --size out: they are taken from that run",
+        ) from problem
+    return model
 
 
-def _best(history: list[Epoch]) -> tuple[float, float]:
-    return max((epoch.val_accuracy, -epoch.val_loss) for epoch in history)
+def _boundary(model: tf.keras.Model, config: TrainConfig) -> str:
+    """The layer up to which nothing is ever trained."""
+    if config.from_scratch:
+        return model.input_names[0]
+    return cut(model, config.fine_tune_at) if config.fine_tunes else FEATURES
 
 
 def _features(
-    backbone, what: str, arrays, batch_size: int, seed: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """(features, class ids) of all pictures; with a seed, augmented and in another order."""
-    started = time.monotonic()
-    parts = [
-        (backbone.predict_on_batch(pictures), class_ids.numpy())
-        for pictures, class_ids in batches(*arrays, batch_size=batch_size, seed=seed)
-    ]
-    features, class_ids = (np.concatenate(part) for part in zip(*parts, strict=True))
-    say(f"phase 1  features of {len(features)} pictures ({what}): {time.monotonic() - started:.0f} s")
-    return features, class_ids
-
-
-def _measure(model: tf.keras.Model, split: str, pictures: np.ndarray, class_ids: np.ndarray) -> Measured:
-    probabilities = model.predict(batches(pictures, class_ids, batch_size=64, seed=None), verbose=0)
-    answers = probabilities.argmax(axis=1)
-    classes = probabilities.shape[1]
-    confusion = np.bincount(class_ids * classes + answers, minlength=classes**2).reshape(classes, classes)
-    likelihood = probabilities[np.arange(len(class_ids)), class_ids].clip(1e-7)
-    return Measured(
-        split,
-        len(class_ids),
-        float((answers == class_ids).mean()),
-        float(-np.log(likelihood).mean()),
-        confusion.tolist(),
-    )
-
-
-def _report_skipped(dataset: Dataset, strict: bool) -> None:
-    for skipped in dataset.skipped:
-        say(f"skipped: {skipped.reason}")
-    if dataset.skipped:
-        say(f"skipped {len(dataset.skipped)} files that are no readable pictures")
-    if dataset.skipped and strict:
-        raise DataError(
-            f"{len(dataset.skipped)} files in {dataset.folder} are no readable pictures, --strict expects none",
-            "remove or repair the files named above, or leave --strict out",
+    model: tf.keras.Model, boundary: str, pictures: dict[str, Rows], config: TrainConfig, storage: Storage
+) -> dict[str, Features]:
+    if boundary in (FEATURES, model.input_names[0]):  # phase 2 does not run, or begins with the pictures
+        frozen = tf.keras.Model(model.input, model.get_layer(FEATURES).output)
+    else:
+        frozen = lower(model, boundary)
+    return {
+        split: compute_features(
+            frozen,
+            pictures[split],
+            name=split,
+            views=config.views if split == "train" and config.augmentation != "none" else 0,
+            policy=config.augmentation,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            storage=storage,
         )
+        for split in pictures
+    }
+
+
+def _phase(
+    phase: int,
+    model: tf.keras.Model,
+    top: tf.keras.Model,
+    boundary: str,
+    pictures: dict[str, Rows],
+    features: dict[str, Features],
+    config: TrainConfig,
+) -> tuple[PhaseInputs, tf.keras.Model]:
+    """What a phase learns from, and the part of the model that it trains."""
+    count = len(pictures["train"])
+    if not features or phase == 2 and boundary == model.input_names[0]:
+        order = _shuffled(count, config.seed, phase)
+        return PhaseInputs(pictures["train"], pictures["validation"], order, config.batch_size), model
+    views = len(features["train"].pooled) // count
+    if phase == 1:
+        # All views in each epoch, and as many pictures a step as without the cache: vectors are small.
+        order = _shuffled(views * count, config.seed, phase)
+        pooled = features["train"].pooled, features["validation"].pooled
+        return PhaseInputs(*pooled, order, config.batch_size * views), head(model)
+    cached = [
+        kept.pooled if kept.boundary is None else kept.boundary
+        for kept in (features["train"], features["validation"])
+    ]
+    return PhaseInputs(*cached, _one_view_each(count, views, config.seed, phase), config.batch_size), top
+
+
+def _remember(work: Unfinished, config: TrainConfig) -> Callable[[State], None]:
+    """What happens after each epoch."""
+    logs = Logs(work.tensorboard) if config.tensorboard else None
+
+    def remember(state: State) -> None:
+        work.remember(state)
+        if logs:
+            logs.write(state.history)
+
+    return remember
+
+
+def _shuffled(count: int, seed: int, phase: int) -> Callable[[int], np.ndarray]:
+    return lambda epoch: np.random.default_rng([seed, phase, epoch]).permutation(count)
+
+
+def _one_view_each(count: int, views: int, seed: int, phase: int) -> Callable[[int], np.ndarray]:
+    def order(epoch: int) -> np.ndarray:
+        draw = np.random.default_rng([seed, phase, epoch])
+        pictures = draw.permutation(count)
+        return draw.integers(0, views, count) * count + pictures
+
+    return order
+
+
+def _answers(train: np.ndarray, held: np.ndarray, classes: int, config: TrainConfig) -> Answers:
+    """One-hot answers; "balanced" weights are n / (classes * n_class), as King and Zeng (2001) and scikit-learn have it."""
+    weights = np.ones(len(train), np.float32)
+    if config.class_weights == "balanced":
+        weights = (len(train) / (classes * np.bincount(train, minlength=classes)))[train].astype(np.float32)
+    return Answers(np.eye(classes, dtype=np.float32)[train], weights, held)
+
+
+@contextmanager
+def _precision(mixed: bool) -> Iterator[None]:
+    """Within it, layers are made that compute in 16 bits and keep their weights in 32."""
+    sixteen = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
+    tf.keras.mixed_precision.set_global_policy(sixteen if mixed else "float32")
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+
+
+def _in_full_precision(model: tf.keras.Model, config: TrainConfig, classes: int) -> tf.keras.Model:
+    """The trained model as the exporter takes it: 32-bit layers, on one device."""
+    if config.strategy == "none" and not config.mixed_precision:
+        return model
+    described = {"backbone": config.backbone, "size": config.size, "alpha": config.alpha}
+    plain = build_model(classes, **described, weights="none")
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def _tell(dataset: Dataset) -> None:
+    for finding in dataset.skipped:
+        say(f"skipped: {finding.detail}")
+    counts = ", ".join(f"{len(pictures)} {split}" for split, pictures in dataset.splits.items())
+    say(f"{counts} pictures of {len(dataset.labels)} classes")
+
+
+def _notes(storage: Storage, state: State) -> list[str]:
+    notes = [f"Phase {phase.number} ended early." for phase in state.phases if phase.stopped_early]
+    if storage.on_disk_bytes:
+        notes.append(f"{storage.on_disk_bytes / 1e9:.2f} GB of pictures and features were kept on disk.")
+    return notes
 
 
 class _Clock:

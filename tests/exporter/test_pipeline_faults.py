@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,24 +128,6 @@ def test_where_a_run_folder_cannot_keep_candidates_it_says_so(run, target, expor
     shutil.rmtree(run / "candidates")
     (run / "candidates").write_text("in the way")
     assert isinstance(refusal(export_here(run, target, *SMALL), target), WriteError)
-
-
-@pytest.fixture
-def tmpfs(tmp_path):
-    """Mounts a memory disk: root may write into any folder, whatever its permissions, but not onto a full disk."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(options: str) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-        ended = subprocess.run(command, capture_output=True, text=True)
-        if ended.returncode:
-            pytest.skip(f"mounting is not permitted here: {ended.stderr.strip()}")
-        return folder
-
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_target_folder_that_cannot_be_written_is_found_out_first(tmpfs, tmp_path, export_here):

@@ -9,7 +9,7 @@ def folders(tmp_path):
     for name in ("good/cat", "good/dog", "one/cat", "unreadable/cat", "unreadable/dog"):
         (tmp_path / name).mkdir(parents=True)
         for number in range(4):
-            Image.new("RGB", (40, 40)).save(tmp_path / name / f"{number}.png")
+            Image.new("RGB", (40, 40), (number, len(name), 9)).save(tmp_path / name / f"{number}.png")
     for path in (tmp_path / "unreadable" / "dog").iterdir():
         path.write_bytes(b"no picture")
     (tmp_path / "empty").mkdir()
@@ -22,8 +22,10 @@ def folders(tmp_path):
     [
         (["--size", "96"], 1, "no pictures are named"),
         (["--data", "good", "--size", "8"], 1, "size is 8"),
-        (["--data", "good", "--weights", "starter", "--alpha", "1"], 1, "starter weights are for alpha 0.35"),
+        (["--data", "good", "--weights", "starter", "--alpha", "1"], 1, "starter weights are for mobilenet_v2 of alpha 0.35"),
         (["--data", "good", "--config", "typo.toml"], 1, "did you mean 'learning_rate'?"),
+        (["--data", "good", "--backbone", "vgg19"], 2, "'mobilenet_v2', 'mobilenet', 'xception'"),
+        (["--data", "good", "--strict", "leakege"], 1, "did you mean 'leakage'?"),
         (["--data", "good", "--epochs", "5"], 2, "requires 2 arguments"),
         (["--data", "good", "--seed", "x"], 2, "not a valid integer"),
     ],
@@ -41,7 +43,7 @@ def test_settings_that_cannot_be_used(litelens, folders, arguments, exit_code, s
     [
         (["--data", "absent"], "is not there"),
         (["--data", "empty"], "has no class folders"),
-        (["--data", "one"], "1 class folder (cat)"),
+        (["--data", "one"], "1 class (cat)"),
         (["--data", "unreadable"], "dog has no readable picture"),
         (["--data", "good", "--weights", "absent.h5"], "absent.h5: no such file"),
         (["--data", "good", "--out", "typo.toml/run"], "typo.toml is a file"),
@@ -56,10 +58,10 @@ def test_pictures_and_weights_that_cannot_be_used(litelens, folders, arguments, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing(interrupt, parts, tmp_path):
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(interrupt, parts, tmp_path):
     out = tmp_path / "runs" / "parts"
     code, said = interrupt(
-        "phase 1", "train", "--data", parts, "--out", out, "--weights", "starter", "--size", 96
+        "features of", "train", "--data", parts, "--out", out, "--weights", "starter", "--size", 96
     )
     assert code not in (0, None) and "Traceback" not in said, said
     assert not out.exists() and not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,86 @@
+"""What the frozen layers make of each picture, computed once a picture and augmented view."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.augmentation import augment, normalise
+from trainer.batches import Rows, gather
+from trainer.legacy_keras import tf
+from trainer.progress import say
+from trainer.storage import Storage
+
+
+@dataclass(frozen=True)
+class Features:
+    """Outputs of the frozen layers for some pictures; row v * n + i is of picture i in view v."""
+
+    boundary: np.ndarray | None
+    """At the layer from which phase 2 trains: float32 of shape (views * n, ...); None if phase 2 does not run."""
+    pooled: np.ndarray
+    """What the head sees: float32 of shape (views * n, features)."""
+
+
+def compute_features(
+    lower: tf.keras.Model,
+    pictures: Rows,
+    *,
+    name: str,
+    views: int,
+    policy: str,
+    seed: int,
+    batch_size: int,
+    storage: Storage,
+) -> Features:
+    """Runs the frozen layers over every picture as it is, and over `views` augmentations of it.
+
+    Args:
+        lower: Pictures to [pooled], or to [boundary, pooled].
+        pictures: uint8 of shape (n, height, width, 3).
+        name: Of the split, for people and files.
+        views: Augmented views beside the picture itself.
+        policy: Of the augmentation.
+        seed: The same seed gives the same views.
+        batch_size: Pictures at once.
+        storage: Where the features are kept.
+
+    Raises:
+        WriteError: If they fit neither memory nor disk.
+    """
+    started = time.monotonic()
+    count = len(pictures)
+    kinds = ("boundary", "pooled")[-len(lower.outputs) :]
+    outputs = [
+        storage.array(f"{name}-{kind}", ((views + 1) * count, *output.shape[1:]), np.float32)
+        for kind, output in zip(kinds, lower.outputs, strict=True)
+    ]
+
+    # One trace for every batch size: the last batch of a split is smaller.
+    @tf.function(input_signature=[tf.TensorSpec((None, *lower.input_shape[1:]), tf.float32)])
+    def forward(batch: tf.Tensor) -> list[tf.Tensor]:
+        return lower(batch, training=False)
+
+    for view in range(views + 1):
+        row = view * count
+        for batch in _view(pictures, view, policy, seed, batch_size):
+            for array, values in zip(outputs, tf.nest.flatten(forward(batch)), strict=True):
+                array[row : row + len(batch)] = values.numpy()
+            row += len(batch)
+    seconds = time.monotonic() - started
+    say(f"features of {count} {name} pictures in {views + 1} views: {seconds:.0f} s")
+    return Features(outputs[0] if len(outputs) == 2 else None, outputs[-1])
+
+
+def _view(pictures: Rows, view: int, policy: str, seed: int, batch_size: int) -> tf.data.Dataset:
+    """Normalised batches of one view of all pictures; view 0 is the pictures as they are."""
+
+    def draw(number: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        batch = gather(pictures, index)
+        if view == 0:
+            return normalise(batch)
+        # Epochs draw with (batch, seed); views with the numbers below zero, which no epoch has.
+        return augment(batch, tf.cast(tf.stack([-(view * 2**20 + number), seed]), tf.int32), policy)
+
+    numbers = tf.data.Dataset.range(len(pictures)).batch(batch_size).enumerate()
+    return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
