@@ -20,7 +20,10 @@ def command(verb: str) -> click.Command:
 
 
 def options(verb: str) -> set[str]:
-    return {name for parameter in command(verb).params for name in parameter.opts if name.startswith("--")}
+    group = command(verb)
+    commands = [group, *getattr(group, "commands", {}).values()]
+    names = {n for c in commands for p in c.params for n in (*p.opts, *p.secondary_opts)}
+    return {name for name in names if name.startswith("--")}
 
 
 def examples() -> list[tuple[str, str]]:
