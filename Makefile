@@ -1,15 +1,19 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: setup demo test test-clients lint lock clean
+.PHONY: setup demo test test-soak test-clients lint lock clean
 
 # Two commands for users: `make demo` and `make test`. Both set up first.
 demo: setup
 	$(BIN)/litelens demo --out runs/demo
 
 test: setup lint
-	$(BIN)/pytest -m "not slow and not clients"
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "not slow and not soak and not clients"
+	$(BIN)/pytest -m "slow and not soak"
+
+# What takes longer than `make test` may: the large backbones, every cut of every model.
+test-soak: setup
+	$(BIN)/pytest -m soak
 
 # Other projects' tools read a model file, each in an environment of its own: 1.9 GB in .venv-clients.
 CLIENTS := $(patsubst tests/clients/%.txt,%,$(wildcard tests/clients/*.txt))

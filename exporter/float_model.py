@@ -19,7 +19,7 @@ from trainer.config import Selection
 from trainer.dataset import LabelledPicture, find_dataset, load_arrays
 from trainer.legacy_keras import tf
 from trainer.progress import say
-from trainer.run_folder import load_model, read
+from trainer.run_folder import check_pictures, load_model, read
 
 FOREIGN_BATCH_SIZE = 32
 FOREIGN_SEED = 0
@@ -101,6 +101,7 @@ def from_run(folder: Path) -> FloatModel:
         DataError: If its pictures are gone, or a split lacks a class.
     """
     run = read(folder)
+    check_pictures(run)
     keras = load_model(run)
     _fit_for_quantization(keras)
     _check_every_class(run.splits, run.labels)

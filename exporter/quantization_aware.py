@@ -9,6 +9,7 @@ from edge_runtime.errors import ForeignModelError
 from exporter.foreign import first_line
 from exporter.normalisation import MINUS_ONE_TO_ONE, Normalisation
 from trainer.augmentation import batches
+from trainer.backbone import PREPROCESSING
 from trainer.legacy_keras import tf
 from trainer.progress import Progress
 
@@ -71,9 +72,11 @@ def quantization_aware(
     Raises:
         CannotQuantize: If a layer of the model is of a kind that cannot be quantized.
     """
-    # Before quantize_model, which copies the flag: BatchNorm must stay in inference mode.
+    # Before quantize_model, which copies the flag: BatchNorm must stay in inference mode, and the mean of the
+    # training's pictures is nothing to learn.
     for layer in model.layers:
-        layer.trainable = not isinstance(layer, tf.keras.layers.BatchNormalization)
+        fixed = isinstance(layer, tf.keras.layers.BatchNormalization) or layer.name == PREPROCESSING
+        layer.trainable = not fixed
     order = np.random.default_rng(seed).permutation(len(pictures))
     try:
         quantized = tfmot.quantization.keras.quantize_model(model)

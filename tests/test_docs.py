@@ -49,7 +49,7 @@ def test_every_example_is_one_the_command_line_takes(page, example):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_that_is_named_exists(page):
     known = {"--help", "--version"}.union(*(options(verb) for verb in VERBS))
-    named = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text()))
+    named = set(re.findall(r"`(--[a-z][a-z0-9-]*)", page.read_text()))
     assert named <= known
 
 

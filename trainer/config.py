@@ -24,8 +24,8 @@ class BackboneDefaults:
 
 
 BACKBONES = {
-    # Fine-tuning starts where the TensorFlow tutorial starts it (MobileNetV2), or at the last stage of the others.
-    "mobilenet_v2": BackboneDefaults(160, 100),
+    # Fine-tuning starts where the last stage does: its 5 x 5 maps (at 160 px) cost a third of the layers' time.
+    "mobilenet_v2": BackboneDefaults(160, 116),
     "mobilenet": BackboneDefaults(160, 55),
     "xception": BackboneDefaults(160, 116),
     "vgg16": BackboneDefaults(160, 15),
@@ -94,10 +94,10 @@ class TrainConfig:
     """A phase ends after so many epochs without a better validation result; 0: never early."""
     fine_tune_at: int | None = None
     """Phase 2 trains the backbone's layers from this index up; None becomes the backbone's own."""
-    learning_rate: float = 1e-3
-    """Of phase 1."""
+    learning_rate: float | None = None
+    """Of phase 1; None becomes 0.003 for a head on features and 0.001 for a whole network."""
     fine_tune_rate: float | None = None
-    """Of phase 2; None becomes a tenth of `learning_rate`."""
+    """Of phase 2; None becomes a hundredth of `learning_rate`."""
     schedule: str = "cosine"
     """How the rate falls over a phase: cosine, or constant."""
     batch_size: int = 32
@@ -149,12 +149,15 @@ class TrainConfig:
             object.__setattr__(self, "strict", SKIPPED_KINDS if self.strict else ())
         _check(self)
         own = BACKBONES[self.backbone]
+        if self.weights is None:
+            object.__setattr__(self, "weights", "none" if self.backbone == "small_cnn" else "imagenet")
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", 1e-3 if self.from_scratch else 3e-3)
         resolved = {
-            "weights": "none" if self.backbone == "small_cnn" else "imagenet",
             "alpha": STARTER_ALPHA if self.weights == "starter" else 1.0,
             "size": own.size,
             "fine_tune_at": own.fine_tune_at,
-            "fine_tune_rate": self.learning_rate / 10,
+            "fine_tune_rate": self.learning_rate / 100,
         }
         for field, value in resolved.items():
             if getattr(self, field) is None:
@@ -170,7 +173,7 @@ def load_config(file: Path | None, **flags) -> TrainConfig:
     """
     settings = {} if file is None else _read_toml(file)
     settings |= {name: value for name, value in flags.items() if value is not None}
-    if settings.get("from_run"):
+    if settings.get("from_run") and not settings.keys() >= set(_OF_THE_BACKBONE):
         earlier = _read_toml(Path(settings["from_run"]) / "config.toml")
         settings = {name: earlier[name] for name in _OF_THE_BACKBONE if name in earlier} | settings
     known = [field.name for field in dataclasses.fields(TrainConfig)]

@@ -148,7 +148,6 @@ def read(folder: Path) -> Run:
 
     Raises:
         RunFolderError: If it is missing, incomplete or holds what litelens did not write.
-        DataError: If pictures it was trained on are gone.
     """
     for name in ("config.toml", MODEL_NAME, "labels.txt", "splits.json"):
         if not (folder / name).is_file():
@@ -176,20 +175,26 @@ def read(folder: Path) -> Run:
             f"{folder / 'splits.json'} does not fit labels.txt or is not what litelens wrote: {problem!r}",
             "train again into a new folder",
         ) from problem
-    if gone := _gone(splits):
-        if not Path(config.data).is_dir():
-            open_source(config.data, config.sha256)  # unpacked pictures are in a cache, which may be cleared
-        gone = _gone(splits)
-    if gone:
-        raise DataError(
-            f"{len(gone)} pictures of {folder} are gone, the first is {gone[0]}",
-            f"bring the pictures back to {data}, or train again",
-        )
     return run
 
 
-def _gone(splits: dict[str, list[LabelledPicture]]) -> list[Path]:
-    return [picture.path for pictures in splits.values() for picture in pictures if not picture.path.is_file()]
+def check_pictures(run: Run) -> None:
+    """Finds out whether the pictures of a run are where it left them, and unpacks those that came from elsewhere again.
+
+    Raises:
+        DataError: If pictures are gone.
+    """
+    if _gone(run) and run.data != Path(run.config.data):
+        open_source(run.config.data, run.config.sha256)  # unpacked pictures lie in a cache, which may be cleared
+    if gone := _gone(run):
+        raise DataError(
+            f"{len(gone)} pictures of {run.folder} are gone, the first is {gone[0]}",
+            f"bring the pictures back to {run.data}, or train again",
+        )
+
+
+def _gone(run: Run) -> list[Path]:
+    return [picture.path for split in run.splits.values() for picture in split if not picture.path.is_file()]
 
 
 def load_model(run: Run) -> "tf.keras.Model":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from edge_runtime.errors import WriteError
 from trainer.legacy_keras import tf
 from trainer.trained import Epoch
 
@@ -15,7 +16,20 @@ class Logs:
         }
 
     def write(self, history: list[Epoch]) -> None:
-        """Adds the last epoch of the history."""
+        """Adds the last epoch of the history.
+
+        Raises:
+            WriteError: If the disk is full.
+        """
+        try:
+            self._write(history)
+        except tf.errors.OpError as problem:
+            raise WriteError(
+                f"cannot write the logs for TensorBoard: {problem.message}",
+                "check the free disk space, then the same command with --resume",
+            ) from problem
+
+    def _write(self, history: list[Epoch]) -> None:
         epoch, step = history[-1], len(history)
         for split, prefix in (("train", ""), ("validation", "val_")):
             with self._writers[split].as_default():

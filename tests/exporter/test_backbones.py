@@ -6,7 +6,7 @@ import pytest
 from edge_runtime.classifier import Classifier
 from edge_runtime.model_file import ModelFile
 
-pytestmark = pytest.mark.slow  # converts networks
+pytestmark = pytest.mark.soak  # converts networks
 
 LABELS = ("a", "b", "c", "d")
 

@@ -66,6 +66,7 @@ def test_dead_channels_are_caught_and_settling_mends_them(dead_net, small_pictur
     assert fidelity.agreement == 1 and fidelity.feature_cosine > 0.999
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(
     not (IMAGENET.is_file() and CATS_DOGS.is_dir()), reason="no ImageNet weights or cats_dogs in ../shared"
 )

@@ -31,6 +31,7 @@ def probabilities(path, model: bytes, pictures) -> np.ndarray:
     )
 
 
+@pytest.mark.soak
 def test_it_comes_near_to_tensorflows_converter(trained_run, tmp_path):
     from exporter.float_model import from_run
     from exporter.post_training import to_int8

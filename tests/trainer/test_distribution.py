@@ -60,6 +60,7 @@ train(config, Path({out!r}))
 """
 
 
+@pytest.mark.soak
 def test_two_devices_in_mixed_precision_leave_a_plain_model(parts, tmp_path):
     from trainer.legacy_keras import tf
 

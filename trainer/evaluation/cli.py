@@ -69,8 +69,9 @@ def evaluate(model: Path, data: str | None, split: str | None, report: Path | No
 @click.option(
     "--plot", type=PATH, metavar="FILE.png", help="Write validation accuracy over epochs and over seconds."
 )
+@click.option("--by-epoch", is_flag=True, help="Also print validation accuracy after each epoch.")
 @_json
-def compare(runs: tuple[Path, ...], plot: Path | None, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], plot: Path | None, by_epoch: bool, as_json: bool) -> None:
     """Put training runs beside each other.
 
     Prints a line a run: accuracies, loss, size, epochs, time and what was trained. Says on stderr if the runs
@@ -82,7 +83,7 @@ def compare(runs: tuple[Path, ...], plot: Path | None, as_json: bool) -> None:
     with extra("train", "litelens compare"):
         from trainer.charts import png
         from trainer.evaluation.charts import draw_comparison
-        from trainer.evaluation.comparison import find_differences, summarise_run, table_rows
+        from trainer.evaluation.comparison import epoch_rows, find_differences, summarise_run, table_rows
         from trainer.evaluation.tables import columns
 
     found = [summarise_run(run) for run in runs]
@@ -95,6 +96,8 @@ def compare(runs: tuple[Path, ...], plot: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"runs": [run.to_json() for run in found], "warnings": differences}))
     else:
         click.echo(columns(table_rows(found)))
+        if by_epoch:
+            click.echo(f"\nvalidation accuracy after each epoch\n{columns(epoch_rows(found))}")
 
 
 @click.command()

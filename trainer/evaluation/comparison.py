@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,8 +39,12 @@ class RunSummary:
     """Size of the float model file."""
     parameters: int
     """Numbers in the model."""
+    trained: tuple[int, ...]
+    """Numbers that each phase may change."""
     epochs: tuple[int, ...]
     """Run in each phase."""
+    seconds_an_epoch: tuple[float, ...]
+    """Of each phase, without features and reading."""
     seconds: float
     """Wall time of the whole training."""
     backbone: str
@@ -113,7 +117,9 @@ def table_rows(runs: Iterable[RunSummary]) -> list[tuple[str, ...]]:
         "loss",
         "MB",
         "parameters",
+        "trained",
         "epochs",
+        "s/epoch",
         "seconds",
         "backbone",
         "alpha",
@@ -129,7 +135,9 @@ def table_rows(runs: Iterable[RunSummary]) -> list[tuple[str, ...]]:
                 f"{run.loss:.4f}",
                 f"{run.model_bytes / 1e6:.1f}",
                 f"{run.parameters:,}",
+                " + ".join(f"{count:,}" for count in run.trained),
                 "+".join(map(str, run.epochs)),
+                " + ".join(f"{seconds:.1f}" for seconds in run.seconds_an_epoch),
                 f"{run.seconds:.0f}",
                 run.backbone,
                 f"{run.alpha:g}",
@@ -137,6 +145,18 @@ def table_rows(runs: Iterable[RunSummary]) -> list[tuple[str, ...]]:
                 run.fingerprint[:8],
             )
             for run in runs
+        ),
+    ]
+
+
+def epoch_rows(runs: Sequence[RunSummary]) -> list[tuple[str, ...]]:
+    """A head and a row an epoch: validation accuracy of each run after it, "" where a run had ended."""
+    longest = max(len(run.steps) for run in runs)
+    return [
+        ("epoch", *(run.run for run in runs)),
+        *(
+            (str(i + 1), *(f"{run.steps[i].val_accuracy:.4f}" if i < len(run.steps) else "" for run in runs))
+            for i in range(longest)
         ),
     ]
 
@@ -163,7 +183,9 @@ def _summary(
         loss=splits[held_back]["loss"],
         model_bytes=model_bytes,
         parameters=metrics["parameters"],
+        trained=tuple(phase["parameters"] for phase in metrics["phases"]),
         epochs=tuple(phase["epochs"] for phase in metrics["phases"]),
+        seconds_an_epoch=tuple(phase["seconds"] / phase["epochs"] for phase in metrics["phases"]),
         seconds=sum(metrics["seconds"].values()),
         backbone=config.backbone,
         alpha=config.alpha,
