@@ -27,10 +27,25 @@ def test_the_table_has_a_line_a_run(call, write_run):
     assert ended.exception is None and ended.stderr == ""
     head, *lines = ended.stdout.splitlines()
     assert head.split() == (
-        ["run", "validation", "test", "loss", "MB", "parameters", "epochs", "seconds", "backbone", "alpha", "px", "data"]
-    )  # fmt: skip
+        ["run", "validation", "test", "loss", "MB", "parameters", "trained", "epochs", "s/epoch", "seconds"]
+        + ["backbone", "alpha", "px", "data"]
+    )
     assert lines[1].split()[:3] == [str(runs[1]), "0.7500", "0.7500"]
-    assert lines[1].split()[4:] == ["2.5", "1,234,567", "1+1", "6", "mobilenet_v2", "0.35", "64", "ffffffff"]
+    measured = ["2.5", "1,234,567", "10+99", "1+1", "2.0+3.0", "6"]
+    assert lines[1].split()[4:] == [*measured, "mobilenet_v2", "0.35", "64", "ffffffff"]
+
+
+def test_by_epoch_there_is_a_column_a_run_and_a_line_an_epoch(call, write_run):
+    runs = [write_run("one", accuracies=(0.5, 0.6, 0.75)), write_run("two", accuracies=(0.25, 0.5))]
+    ended = call("compare", *runs, "--by-epoch")
+    assert ended.exception is None
+    lines = ended.stdout.partition("after each epoch\n")[2].splitlines()
+    assert [line.split() for line in lines] == [
+        ["epoch", str(runs[0]), str(runs[1])],
+        ["1", "0.5000", "0.2500"],
+        ["2", "0.6000", "0.5000"],
+        ["3", "0.7500"],
+    ]
 
 
 @pytest.mark.parametrize(
