@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_runtime.errors import RunFolderError
+from edge_runtime.errors import RunFolderError, WriteError
 from trainer.checkpoint import State, load, save
 from trainer.trained import Epoch, Phase
 
@@ -49,3 +49,11 @@ def test_a_state_that_was_cut_is_an_instruction(tmp_path, keep):
     with pytest.raises(RunFolderError, match="is no state of a training") as caught:
         load(path)
     assert "rm -r" in caught.value.hint
+
+
+def test_a_full_disk_keeps_the_state_before(tmpfs):
+    path = tmpfs("size=100k") / "state.npz"
+    save(path, a_state())
+    with pytest.raises(WriteError, match="No space left"):
+        save(path, a_state(weights=[np.zeros(100_000)]))
+    assert load(path).epochs_done == 1 and [p.name for p in path.parent.iterdir()] == ["state.npz"]
