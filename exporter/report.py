@@ -20,7 +20,8 @@ from exporter.gate import Check, Outcome
 from exporter.layers import LayerReport
 from exporter.measurement import Measurement
 from exporter.reliability import Reliability
-from trainer.report import data_url, render_page
+from trainer.charts import data_url
+from trainer.page import render_page
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
 MANY = 15

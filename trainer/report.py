@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.whole_file import write_together
-from trainer.audit.findings import HIDDEN, KINDS, SKIPPED_KINDS, Finding
-from trainer.audit.report import printable, thumbnail, told
+from trainer.audit.report import audit_section, printable
 from trainer.charts import (
     Tile,
-    data_url,
     draw_confusion,
     draw_curves,
     draw_grid,
@@ -27,8 +25,6 @@ from trainer.evaluation.mistakes import frequent_confusions, worst_mistakes
 from trainer.page import render_page
 from trainer.trained import Trained
 
-__all__ = ["data_url", "render_page", "render_report", "write_report"]
-
 TEMPLATE = Path(__file__).parent / "report.html.j2"
 REPORT_NAME = "report.html"
 MANY = 30
@@ -36,25 +32,6 @@ MANY = 30
 MOST_MISTAKES = 20
 FIRST_FINDINGS = 3
 """Of each kind that are shown; the count tells of the rest, and so does `litelens audit`."""
-MOST_THUMBNAILS = 4
-"""Of one finding."""
-
-
-@dataclass(frozen=True)
-class _ShownFinding:
-    detail: str
-    thumbnails: list[str]
-    """data: URLs."""
-
-
-@dataclass(frozen=True)
-class _KindRow:
-    """A kind of finding, as the page tells of it."""
-
-    kind: str
-    meaning: str
-    count: int
-    first: list[_ShownFinding]
 
 
 @dataclass(frozen=True)
@@ -112,7 +89,7 @@ def render_report(
             split: Counter(picture.class_id for picture in pictures)
             for split, pictures in dataset.splits.items()
         },
-        findings=_kind_rows(dataset),
+        findings=audit_section(dataset.audit, dataset.folder, FIRST_FINDINGS),
         curves=png_url(figures["curves"]),
         confusion=png_url(figures["confusion"]),
         pictures=with_urls(tiles.pictures),
@@ -194,18 +171,3 @@ def _mistakes(dataset: Dataset, trained: Trained) -> list[Tile]:
         )
         for mistake in found
     ]
-
-
-def _kind_rows(dataset: Dataset) -> list[_KindRow]:
-    rows = []
-    for kind, meaning in KINDS.items():
-        if found := dataset.audit.of(kind):
-            shown = [_shown(finding, dataset.folder) for finding in found[:FIRST_FINDINGS]]
-            rows.append(_KindRow(kind, meaning, len(found), shown))
-    return rows
-
-
-def _shown(finding: Finding, folder: Path) -> _ShownFinding:
-    # What is no readable picture has no thumbnail, and what is hidden is not looked at.
-    paths = () if finding.kind in (*SKIPPED_KINDS, HIDDEN) else finding.paths[:MOST_THUMBNAILS]
-    return _ShownFinding(told(finding, folder), [url for path in paths if (url := thumbnail(path))])

@@ -75,12 +75,12 @@ def render_audit(audited: Audited) -> str:
     )
 
 
-def audit_section(audit: Audit, folder: Path) -> list[Section]:
-    """A section for each kind that was found, with thumbnails; paths are told from `folder` down."""
+def audit_section(audit: Audit, folder: Path, most: int = MOST_FINDINGS) -> list[Section]:
+    """A section for each kind that was found, with thumbnails of `most` findings; paths are told from `folder` down."""
     sections = []
     for kind, meaning in KINDS.items():
         if found := audit.of(kind):
-            shown = [_shown(finding, folder) for finding in found[:MOST_FINDINGS]]
+            shown = [_shown(finding, folder) for finding in found[:most]]
             sections.append(Section(kind, meaning, len(found), shown, len(found) - len(shown)))
     return sections
 
