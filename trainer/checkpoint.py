@@ -24,8 +24,8 @@ class State:
     """Of the layers above the cached boundary, after the last epoch."""
     optimizer: list[np.ndarray]
     """Variables of the optimizer; empty before a phase's first epoch."""
-    best: tuple[float, float] | None
-    """(validation accuracy, -validation loss) of `best_weights`."""
+    best: float | None
+    """Validation accuracy of `best_weights`."""
     best_weights: list[np.ndarray]
     history: list[Epoch]
     phases: list[Phase]
@@ -71,7 +71,7 @@ def load(path: Path) -> State:
             lists = {name: [stored[f"{name}/{i}"] for i in range(told["counts"][name])] for name in _LISTS}
         return State(
             phase=told["phase"],
-            best=None if told["best"] is None else tuple(told["best"]),
+            best=told["best"],
             history=[Epoch(**epoch) for epoch in told["history"]],
             phases=[Phase(**phase) for phase in told["phases"]],
             **lists,

@@ -71,7 +71,7 @@ CUTS = ", ".join(f"{name} {defaults.fine_tune_at}" for name, defaults in BACKBON
 @_number("patience", int, "Epochs without a better validation result that end a phase; 0: never.")
 @_number("fine_tune_at", int, "Fine-tune from this layer up.", CUTS, metavar="LAYER")
 @_number("learning_rate", float, "Of the head.", "0.003; 0.001 with --weights none")
-@_number("fine_tune_rate", float, "Of fine-tuning.", "a hundredth of --learning-rate")
+@_number("fine_tune_rate", float, "Of fine-tuning.", "a thirtieth of --learning-rate")
 @_choice("schedule", "How the rate falls over a phase.")
 @_number("batch_size", int, "Pictures a step.")
 @_choice("augmentation", "How pictures are varied.")

@@ -97,7 +97,7 @@ class TrainConfig:
     learning_rate: float | None = None
     """Of phase 1; None becomes 0.003 for a head on features and 0.001 for a whole network."""
     fine_tune_rate: float | None = None
-    """Of phase 2; None becomes a hundredth of `learning_rate`."""
+    """Of phase 2; None becomes a thirtieth of `learning_rate`."""
     schedule: str = "cosine"
     """How the rate falls over a phase: cosine, or constant."""
     batch_size: int = 32
@@ -157,7 +157,7 @@ class TrainConfig:
             "alpha": STARTER_ALPHA if self.weights == "starter" else 1.0,
             "size": own.size,
             "fine_tune_at": own.fine_tune_at,
-            "fine_tune_rate": self.learning_rate / 100,
+            "fine_tune_rate": self.learning_rate / 30,
         }
         for field, value in resolved.items():
             if getattr(self, field) is None:

@@ -170,7 +170,7 @@ class _Validation(tf.keras.callbacks.Callback):
 
 
 class _Keeper(tf.keras.callbacks.Callback):
-    """Keeps the state: history, best weights by validation accuracy and then loss; stops when patience ends."""
+    """Keeps the state: history, best weights by validation accuracy; stops when patience ends."""
 
     def __init__(self, whole, state: State, rate_after, remember, patience: int):
         super().__init__()
@@ -199,14 +199,14 @@ class _Keeper(tf.keras.callbacks.Callback):
             learning_rate=self._rate_after(epoch + 1),
             seconds=time.monotonic() - self._epoch_started,
         )
-        score = (done.val_accuracy, -done.val_loss)
         weights = self._whole.get_weights()
-        better = self.state.best is None or score > self.state.best
+        # Of equally accurate epochs the later: the rate had fallen further, and few held-back pictures tie often.
+        better = self.state.best is None or done.val_accuracy >= self.state.best
         self.state = replace(
             self.state,
             weights=weights,
             optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
-            best=score if better else self.state.best,
+            best=done.val_accuracy if better else self.state.best,
             best_weights=weights if better else self.state.best_weights,
             history=[*self.state.history, done],
         )

@@ -14,7 +14,7 @@ def a_state(**changes) -> State:
         "phase": 2,
         "weights": weights,
         "optimizer": [np.int64(7), weights[0]],
-        "best": (0.8, -0.3),
+        "best": 0.8,
         "best_weights": weights[:1],
         "history": history,
         "phases": [Phase(1, 12, 1, False, 2.5)],

@@ -69,7 +69,7 @@ def test_without_resume_an_interrupted_training_is_not_overwritten(interrupted):
     [
         ({"size": 96}, "size was 160 and is 96"),
         ({"data": "others"}, "data was 'pictures' and is 'others'"),
-        ({"epochs": (9, 1)}, r"epochs was \[20, 5\] and is \[9, 1\]"),
+        ({"epochs": (9, 1)}, r"epochs was \[20, 3\] and is \[9, 1\]"),
     ],
 )
 def test_resume_with_other_settings_is_refused(interrupted, change, says):
