@@ -54,16 +54,16 @@ def litelens():
 
 @pytest.fixture(scope="session")
 def interrupt():
-    """Starts the command, presses Ctrl-C once its stderr says `when`, and returns (exit code, all of stderr)."""
+    """Starts the command, sends it a signal (Ctrl-C) once its stderr says `when`, and returns (exit code, all of stderr)."""
 
-    def run(when: str, *arguments: object) -> tuple[int, str]:
+    def run(when: str, *arguments: object, by: signal.Signals = signal.SIGINT) -> tuple[int, str]:
         command = [sys.executable, "-m", "litelens", *map(str, arguments)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         said = ""
         for line in process.stderr:
             said += line
             if when in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(by)
                 break
         said += process.communicate(timeout=120)[1]
         return process.returncode, said

@@ -40,6 +40,12 @@ def gather(rows: Rows | np.ndarray, index: tf.Tensor) -> tf.Tensor:
     return picked
 
 
+def traced(model: tf.keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor] | tf.Tensor]:
+    """The model in inference mode, as one trace for every batch size: the last batch of a split is smaller."""
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+    return tf.function(lambda batch: model(batch, training=False), signature)
+
+
 def in_order(rows: Rows | np.ndarray, batch_size: int) -> tf.data.Dataset:
     """Batches for measuring: from first to last, pictures (uint8) normalised, features as they are."""
 

@@ -18,9 +18,7 @@ from trainer.audit.findings import SKIPPED_KINDS, Audit, Finding, Inspection
 from trainer.audit.inspection import inspect_files
 from trainer.config import Selection
 from trainer.sources.open_source import open_source
-from trainer.sources.source import Source, SourceFile
-
-SPLIT_NAMES = ("train", "validation", "test")
+from trainer.sources.source import SPLIT_NAMES, Source, SourceFile
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.augmentation import augment, normalise
-from trainer.batches import Rows, gather
+from trainer.batches import Rows, gather, traced
 from trainer.legacy_keras import tf
 from trainer.progress import say
 from trainer.storage import Storage
@@ -55,12 +55,7 @@ def compute_features(
         storage.array(f"{name}-{kind}", ((views + 1) * count, *output.shape[1:]), np.float32)
         for kind, output in zip(kinds, lower.outputs, strict=True)
     ]
-
-    # One trace for every batch size: the last batch of a split is smaller.
-    @tf.function(input_signature=[tf.TensorSpec((None, *lower.input_shape[1:]), tf.float32)])
-    def forward(batch: tf.Tensor) -> list[tf.Tensor]:
-        return lower(batch, training=False)
-
+    forward = traced(lower)
     for view in range(views + 1):
         row = view * count
         for batch in _view(pictures, view, policy, seed, batch_size):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer.batches import Rows, epochs, in_order
+from trainer.batches import Rows, epochs, in_order, traced
 from trainer.checkpoint import State
 from trainer.config import TrainConfig
 from trainer.distribution import Distribution
+from trainer.evaluation.measured import mean_loss
 from trainer.legacy_keras import tf
 from trainer.progress import Progress
 from trainer.trained import Epoch, Phase
@@ -119,14 +120,8 @@ def fit(
     return replace(state, weights=state.best_weights, optimizer=[], phases=[*state.phases, ended])
 
 
-def answer(model: tf.keras.Model, inputs: Rows | np.ndarray) -> np.ndarray:
-    """A model's probabilities for pictures (uint8) or features: float32 of shape (n, classes)."""
-
-    # One trace for every batch size: the last batch of a split is smaller.
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        return model(batch, training=False)
-
+def answer(forward: Callable[[tf.Tensor], tf.Tensor], inputs: Rows | np.ndarray) -> np.ndarray:
+    """The probabilities that a traced model gives for pictures (uint8) or features: float32 of shape (n, classes)."""
     return np.concatenate([forward(batch).numpy() for batch in in_order(inputs, MEASURE_BATCH)])
 
 
@@ -155,17 +150,13 @@ class _Validation(tf.keras.callbacks.Callback):
         self._forward = None
 
     def on_train_begin(self, logs=None):
-        signature = [tf.TensorSpec((None, *self.model.input_shape[1:]), tf.float32)]
-        self._forward = tf.function(lambda batch: self.model(batch, training=False), signature)
+        self._forward = traced(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        probabilities = np.concatenate(
-            [self._forward(batch).numpy() for batch in in_order(self._held, MEASURE_BATCH)]
-        )
-        likelihood = probabilities[np.arange(len(self._class_ids)), self._class_ids].clip(1e-7)
+        probabilities = answer(self._forward, self._held)
         right = probabilities.argmax(axis=1) == self._class_ids
         # Workers agree on the figures, and so on when to stop.
-        logs["val_loss"] = self._distribution.mean(float(-np.log(likelihood).mean()))
+        logs["val_loss"] = self._distribution.mean(mean_loss(probabilities, self._class_ids))
         logs["val_accuracy"] = self._distribution.mean(float(right.mean()))
 
 

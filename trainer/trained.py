@@ -8,6 +8,7 @@ import numpy as np
 from trainer.evaluation.measured import Measured
 
 if TYPE_CHECKING:
+    from trainer.batches import Rows
     from trainer.legacy_keras import tf
 
 
@@ -52,7 +53,7 @@ class Trained:
     """Of validation and, where there is one, test."""
     probabilities: dict[str, np.ndarray]
     """{split: float32 of shape (pictures, classes)}, of the splits in `measured`, in the order of the data set."""
-    pictures: dict[str, np.ndarray]
+    pictures: "dict[str, Rows]"
     """{split: uint8 of shape (pictures, height, width, 3)}, as the model sees them; may lie on disk."""
     preprocessing: str
     """What the backbone does with RGB bytes, for people."""

@@ -14,7 +14,7 @@ from trainer import distribution, run_folder, unfinished
 from trainer.audit.audit import refuse
 from trainer.audit.inspection import inspect_files
 from trainer.backbone import FEATURES, build_model, preprocessing
-from trainer.batches import Rows
+from trainer.batches import Rows, traced
 from trainer.checkpoint import State
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, make_dataset, select
@@ -106,7 +106,8 @@ def _train(config: TrainConfig, place: Distribution, work: Unfinished) -> tuple[
             state = replace(state, phase=2)
 
     model = _in_full_precision(model, config, len(dataset.labels))
-    probabilities = {split: answer(model, pictures[split]) for split in pictures if split != "train"}
+    forward = traced(model)
+    probabilities = {split: answer(forward, pictures[split]) for split in pictures if split != "train"}
     measured = [
         measure(split, dataset.labels, values, class_ids[split]) for split, values in probabilities.items()
     ]
@@ -156,11 +157,16 @@ def read_pictures(
     return dataset, rows, class_ids
 
 
+def _network(config: TrainConfig, classes: int, weights: str) -> tf.keras.Model:
+    return build_model(
+        classes, backbone=config.backbone, size=config.size, alpha=config.alpha, weights=weights
+    )
+
+
 def _build(config: TrainConfig, classes: int) -> tf.keras.Model:
-    described = {"backbone": config.backbone, "size": config.size, "alpha": config.alpha}
     if not config.from_run:
-        return build_model(classes, **described, weights=config.weights)
-    model = build_model(classes, **described, weights="none")
+        return _network(config, classes, config.weights)
+    model = _network(config, classes, "none")
     earlier = run_folder.load_model(run_folder.read(Path(config.from_run)))
     of_backbone = [layer.name for layer in lower(model, FEATURES).layers]
     try:
@@ -278,8 +284,7 @@ def _in_full_precision(model: tf.keras.Model, config: TrainConfig, classes: int)
     """The trained model as the exporter takes it: 32-bit layers, on one device."""
     if config.strategy == "none" and not config.mixed_precision:
         return model
-    described = {"backbone": config.backbone, "size": config.size, "alpha": config.alpha}
-    plain = build_model(classes, **described, weights="none")
+    plain = _network(config, classes, "none")
     plain.set_weights(model.get_weights())
     return plain
 

@@ -1,11 +1,8 @@
 """A training that is killed goes on where it stood."""
 
 import csv
-import os
 import re
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -18,21 +15,12 @@ SETTINGS = (
 
 
 @pytest.fixture
-def kill_when():
-    """Starts the command, kills it (SIGKILL) once its stderr says `when`, and returns what it had said."""
+def kill_when(interrupt):
+    """Starts the command and kills it once its stderr says `when`."""
 
-    def run(when: str, *arguments: object) -> str:
-        command = [sys.executable, "-m", "litelens", *map(str, arguments)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        said = ""
-        for line in process.stderr:
-            said += line
-            if when in line:
-                os.kill(process.pid, signal.SIGKILL)
-                break
-        process.stderr.close()
-        assert process.wait(timeout=60) == -signal.SIGKILL, said
-        return said
+    def run(when: str, *arguments: object) -> None:
+        code, said = interrupt(when, *arguments, by=signal.SIGKILL)
+        assert code == -signal.SIGKILL, said
 
     return run
 

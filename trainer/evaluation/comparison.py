@@ -10,8 +10,7 @@ from pathlib import Path
 
 from edge_runtime.errors import RunFolderError
 from trainer.config import TrainConfig, load_config
-
-MODEL_NAME = "model.keras"
+from trainer.run_folder import MODEL_NAME
 
 
 @dataclass(frozen=True)

@@ -49,17 +49,22 @@ def measure(
     order = np.argsort(-probabilities, axis=1, kind="stable")
     answers = order[:, 0]
     confusion = np.bincount(class_ids * count + answers, minlength=count**2).reshape(count, count)
-    likelihood = probabilities[np.arange(len(class_ids)), class_ids].clip(1e-7)
     hits = order == class_ids[:, np.newaxis]
     return Measured(
         split,
         len(class_ids),
         float((answers == class_ids).mean()),
         {k: float(hits[:, :k].any(axis=1).mean()) for k in (1, 3, 5, 10) if k < count},
-        float(-np.log(likelihood).mean()),
+        mean_loss(probabilities, class_ids),
         confusion.tolist(),
         [_score(label, class_id, confusion) for class_id, label in enumerate(labels)],
     )
+
+
+def mean_loss(probabilities: np.ndarray, class_ids: np.ndarray) -> float:
+    """Mean negative log-likelihood of the true classes: probabilities of shape (n, classes), class ids of shape (n,)."""
+    likelihood = probabilities[np.arange(len(class_ids)), class_ids].clip(1e-7)
+    return float(-np.log(likelihood).mean())
 
 
 def _score(label: str, class_id: int, confusion: np.ndarray) -> ClassScore:

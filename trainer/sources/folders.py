@@ -5,9 +5,8 @@ from pathlib import Path
 from edge_runtime.errors import DataError
 from trainer.audit.findings import TOO_DEEP
 from trainer.sources.listing import hidden, is_openable, quoted, visible, walk
-from trainer.sources.source import Remark, Source, SourceFile
+from trainer.sources.source import SPLIT_NAMES, Remark, Source, SourceFile
 
-SPLIT_NAMES = ("train", "validation", "test")
 MISNAMED_SPLITS = {
     "val": "validation",
     "valid": "validation",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+SPLIT_NAMES = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class SourceFile:

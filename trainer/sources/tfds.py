@@ -12,8 +12,7 @@ import click
 from edge_runtime.errors import DataError
 from edge_runtime.extras import extra
 from trainer.sources.cache import UnpackedPicture, unpack_pictures
-from trainer.sources.folders import SPLIT_NAMES
-from trainer.sources.source import Source
+from trainer.sources.source import SPLIT_NAMES, Source
 
 PREFIX = "tfds:"
 

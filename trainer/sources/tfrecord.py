@@ -7,9 +7,9 @@ from pathlib import Path
 from edge_runtime.errors import DataError
 from edge_runtime.extras import extra
 from trainer.sources.cache import UnpackedPicture, sha256_of, unpack_pictures
-from trainer.sources.folders import MISNAMED_SPLITS, SPLIT_NAMES
+from trainer.sources.folders import MISNAMED_SPLITS
 from trainer.sources.listing import quoted, visible
-from trainer.sources.source import Source
+from trainer.sources.source import SPLIT_NAMES, Source
 
 _OF_MANY = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.gz)?")
 _NAME = re.compile(r".*\.tfrecords?(\.gz)?|" + _OF_MANY.pattern)
