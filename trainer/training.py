@@ -20,7 +20,7 @@ from trainer.config import TrainConfig
 from trainer.dataset import Dataset, make_dataset, select
 from trainer.distribution import Distribution
 from trainer.evaluation.measured import measure
-from trainer.features import Features, compute_features
+from trainer.features import Features, FrozenLayers, compute_features
 from trainer.fitting import Answers, PhaseInputs, answer, fit
 from trainer.freezing import cut, freeze, head, lower, upper
 from trainer.legacy_keras import tf
@@ -81,14 +81,15 @@ def _train(config: TrainConfig, place: Distribution, work: Unfinished) -> tuple[
         "validation": pictures["validation"],
     }
     answers = _answers(class_ids["train"][own], class_ids["validation"], len(dataset.labels), config)
-    keeps_features = config.cache and not config.from_scratch
-    features = _features(model, boundary, trains_on, config, storage) if keeps_features else {}
+    frozen = _frozen(model, boundary) if config.cache and not config.from_scratch else None
+    features = _features(frozen, trains_on, config, storage) if frozen else {}
     if storage.on_disk_bytes:
         say(f"{storage.on_disk_bytes / 1e9:.2f} GB did not fit in memory and lie in {work.cache} until the end")
     clock.lap("features")
 
     state = work.recall() or State(1, top.get_weights(), [], None, top.get_weights(), [], [])
-    if state.history:
+    resumed = bool(state.history)
+    if resumed:
         say(f"resumed after epoch {state.epochs_done} of phase {state.phase}")
     remember = _remember(work, config) if place.chief else lambda state: None
     for phase in (1, 2) if config.fine_tunes else (1,):
@@ -105,9 +106,12 @@ def _train(config: TrainConfig, place: Distribution, work: Unfinished) -> tuple[
         if phase == 1 and config.fine_tunes:
             state = replace(state, phase=2)
 
-    model = _in_full_precision(model, config, len(dataset.labels))
-    forward = traced(model)
-    probabilities = {split: answer(forward, pictures[split]) for split in pictures if split != "train"}
+    if config.strategy == "none" and not config.mixed_precision:
+        below = frozen if boundary != model.input_names[0] else None
+        probabilities = _probabilities(model, top, below, features, pictures)
+    else:
+        model = _in_full_precision(model, config, len(dataset.labels))
+        probabilities = _probabilities(model, top, None, {}, pictures)
     measured = [
         measure(split, dataset.labels, values, class_ids[split]) for split, values in probabilities.items()
     ]
@@ -121,7 +125,7 @@ def _train(config: TrainConfig, place: Distribution, work: Unfinished) -> tuple[
         pictures,
         preprocessing(config.backbone),
         clock.seconds,
-        _notes(storage, state),
+        _notes(storage, state, resumed),
     )
     return trained, dataset
 
@@ -187,13 +191,15 @@ def _boundary(model: tf.keras.Model, config: TrainConfig) -> str:
     return cut(model, config.fine_tune_at) if config.fine_tunes else FEATURES
 
 
-def _features(
-    model: tf.keras.Model, boundary: str, pictures: dict[str, Rows], config: TrainConfig, storage: Storage
-) -> dict[str, Features]:
+def _frozen(model: tf.keras.Model, boundary: str) -> FrozenLayers:
     if boundary in (FEATURES, model.input_names[0]):  # phase 2 does not run, or begins with the pictures
-        frozen = tf.keras.Model(model.input, model.get_layer(FEATURES).output)
-    else:
-        frozen = lower(model, boundary)
+        return FrozenLayers(tf.keras.Model(model.input, model.get_layer(FEATURES).output))
+    return FrozenLayers(lower(model, boundary))
+
+
+def _features(
+    frozen: FrozenLayers, pictures: dict[str, Rows], config: TrainConfig, storage: Storage
+) -> dict[str, Features]:
     return {
         split: compute_features(
             frozen,
@@ -229,10 +235,7 @@ def _phase(
         order = _shuffled(views * count, config.seed, phase)
         pooled = features["train"].pooled, features["validation"].pooled
         return PhaseInputs(*pooled, order, config.batch_size * views), head(model)
-    cached = [
-        kept.pooled if kept.boundary is None else kept.boundary
-        for kept in (features["train"], features["validation"])
-    ]
+    cached = features["train"].lowest, features["validation"].lowest
     return PhaseInputs(*cached, _one_view_each(count, views, config.seed, phase), config.batch_size), top
 
 
@@ -280,10 +283,29 @@ def _precision(mixed: bool) -> Iterator[None]:
         tf.keras.mixed_precision.set_global_policy("float32")
 
 
+def _probabilities(
+    model: tf.keras.Model,
+    top: tf.keras.Model,
+    frozen: FrozenLayers | None,
+    features: dict[str, Features],
+    pictures: dict[str, Rows],
+) -> dict[str, np.ndarray]:
+    """What the trained model answers: {split: float32 of shape (pictures, classes)}, of all splits but "train".
+
+    Where the layers below `top` were never trained, what they made of the validation pictures is there already.
+    """
+    if frozen is None:
+        forward = traced(model)
+        return {split: answer(forward, pictures[split]) for split in pictures if split != "train"}
+    above = traced(top)
+    found = {"validation": answer(above, features["validation"].lowest)}
+    if "test" in pictures:
+        found["test"] = answer(lambda batch: above(frozen(batch)[0]), pictures["test"])
+    return found
+
+
 def _in_full_precision(model: tf.keras.Model, config: TrainConfig, classes: int) -> tf.keras.Model:
-    """The trained model as the exporter takes it: 32-bit layers, on one device."""
-    if config.strategy == "none" and not config.mixed_precision:
-        return model
+    """A trained model as the exporter takes it: 32-bit layers, on one device."""
     plain = _network(config, classes, "none")
     plain.set_weights(model.get_weights())
     return plain
@@ -296,8 +318,10 @@ def _tell(dataset: Dataset) -> None:
     say(f"{counts} pictures of {len(dataset.labels)} classes")
 
 
-def _notes(storage: Storage, state: State) -> list[str]:
+def _notes(storage: Storage, state: State, resumed: bool) -> list[str]:
     notes = [f"Phase {phase.number} ended early." for phase in state.phases if phase.stopped_early]
+    if resumed:
+        notes.append("Interrupted and resumed: the seconds of the parts are those of the last process.")
     if storage.on_disk_bytes:
         notes.append(f"{storage.on_disk_bytes / 1e9:.2f} GB of pictures and features were kept on disk.")
     return notes

@@ -1,6 +1,7 @@
 """A training that is killed goes on where it stood."""
 
 import csv
+import json
 import re
 import signal
 
@@ -54,4 +55,6 @@ def test_killed_and_resumed_it_ends_as_it_would_have(litelens, kill_when, parts,
     for before, after in zip(whole[done:], killed[done:], strict=True):
         assert float(after["val_accuracy"]) == pytest.approx(float(before["val_accuracy"]), abs=0.2)
         assert float(after["loss"]) == pytest.approx(float(before["loss"]), abs=0.3)
+    told = {name: json.loads((tmp_path / name / "metrics.json").read_text())["notes"] for name in ("whole", "killed")}
+    assert [any("resumed" in note for note in told[name]) for name in ("whole", "killed")] == [False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
