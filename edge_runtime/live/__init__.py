@@ -1,0 +1,1 @@
+"""The loop from camera to sinks, and what it tells of itself."""

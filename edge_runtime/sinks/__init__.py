@@ -1,0 +1,1 @@
+"""Who is told: standard output, MQTT, webhooks, pins, files."""
