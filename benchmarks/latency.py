@@ -98,9 +98,9 @@ def measure_latency(path: Path, threads: int | None = None) -> LatencyReport:
     """
     classifier = Classifier(path, threads)
     frame = synthetic_frame()
-    picture = classifier.preprocess(frame)
+    classifier.feed(frame)
     start = time.perf_counter()
-    classifier.invoke(picture)
+    classifier.invoke()
     first_invoke = time.perf_counter() - start
     for _ in range(WARMUP_RUNS):
         classifier.classify(frame)
@@ -139,9 +139,9 @@ def _time_stages(classifier: Classifier, frame: np.ndarray) -> np.ndarray:
     end = time.perf_counter() + MIN_SECONDS
     while len(times) < MIN_RUNS or time.perf_counter() < end:
         start = time.perf_counter()
-        picture = classifier.preprocess(frame)
+        classifier.feed(frame)
         preprocessed = time.perf_counter()
-        output = classifier.invoke(picture)
+        output = classifier.invoke()
         invoked = time.perf_counter()
         classifier.postprocess(output)
         times.append((preprocessed - start, invoked - preprocessed, time.perf_counter() - invoked))

@@ -8,9 +8,9 @@ import numpy as np
 
 from edge_runtime.decision import UNKNOWN, temper
 from edge_runtime.errors import ModelFileError
-from edge_runtime.interpreter import Interpreter
+from edge_runtime.interpreter import Delegate, Interpreter, TensorSpec
 from edge_runtime.model_file import EXPORT_AGAIN, LABELS_NAME, ModelFile, SelfTestVector, read_model_file
-from edge_runtime.preprocessing import resize
+from edge_runtime.preprocessing import Resizer, check_frame, resize
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,22 @@ def default_threads() -> int:
 class Classifier:
     """A model file, ready to classify RGB frames.
 
+    One thread at a time may `classify`, `feed` or `invoke`: they share the model's memory and the resizer's. What
+    is made of an output (`scores`, `postprocess`, `answer`) any thread may ask for.
+
     Example:
         >>> classifier = Classifier("parts.tflite")                      # doctest: +SKIP
         >>> classifier.classify(frame)[0]                                # doctest: +SKIP
         Prediction(class_id=3, label='hex_nut', score=0.98828125)
     """
 
-    def __init__(self, model: str | Path | ModelFile, threads: int | None = None, library: str | None = None):
+    def __init__(
+        self,
+        model: str | Path | ModelFile,
+        threads: int | None = None,
+        library: str | None = None,
+        delegate: Delegate | None = None,
+    ):
         """Loads a model file.
 
         Args:
@@ -64,16 +73,19 @@ class Classifier:
             threads: How many threads one invoke may use; None is `default_threads`.
             library: Which interpreter, a key of edge_runtime.interpreter.LIBRARIES; None takes the first
                 installed.
+            delegate: What runs a model that was compiled for it; edge_runtime.device chooses both.
 
         Raises:
             ModelFileError: If the file is damaged, foreign, or its labels do not fit its output.
-            InterpreterError: If there is no interpreter or it refuses the model.
+            InterpreterError: If there is no interpreter, or it refuses the model or the delegate.
         """
         self.model_file = model if isinstance(model, ModelFile) else read_model_file(model)
         self.labels = self.model_file.labels
-        self.interpreter = Interpreter(self.model_file.path, threads or default_threads(), library)
+        self.interpreter = Interpreter(self.model_file.path, threads or default_threads(), library, delegate)
         self._check_tensors()
         self.input_size = self.interpreter.input.shape[1:3]
+        self._resizer = Resizer(self.input_size)
+        self._levels = _probabilities_of_levels(self.interpreter.output)
 
     @property
     def half_step(self) -> float:
@@ -89,31 +101,51 @@ class Classifier:
 
         Raises:
             FrameError: If frame is no RGB uint8 picture.
+            InterpreterError: If the model cannot be run.
         """
-        return self.postprocess(self.invoke(self.preprocess(frame)), top_k)
+        self.feed(frame)
+        return self.postprocess(self.invoke(), top_k)
+
+    def feed(self, frame: np.ndarray) -> None:
+        """Writes the model's input for a frame to where the model reads it; `invoke` is next.
+
+        Raises:
+            FrameError: If frame is no RGB uint8 picture.
+        """
+        check_frame(frame)  # before there is a view of the input, which an exception would keep alive
+        self._resizer.write(frame, self.interpreter.input_memory()[0])
 
     def preprocess(self, frame: np.ndarray) -> np.ndarray:
         """The model's input for a frame: uint8 of shape (1, height, width, 3)."""
         return resize(frame, self.input_size)[np.newaxis]
 
-    def invoke(self, picture: np.ndarray) -> np.ndarray:
-        """The model's raw output for an input: shape (classes,), the output's dtype."""
+    def invoke(self, picture: np.ndarray | None = None) -> np.ndarray:
+        """The model's raw output: shape (classes,), the output's dtype.
+
+        Args:
+            picture: What `preprocess` gave; None: what `feed` wrote.
+
+        Raises:
+            InterpreterError: If the model cannot be run.
+        """
         return self.interpreter.invoke(picture)[0]
 
     def probabilities(self, output: np.ndarray) -> np.ndarray:
         """A raw output as the model's own probabilities, before any temperature: shape (classes,), float32."""
-        spec = self.interpreter.output
-        real = output.astype(np.float32)
-        return (real - spec.zero_point) * spec.scale if spec.scale else real
+        if self._levels is not None:
+            return self._levels.take(output.view(np.uint8))
+        return _probabilities(output, self.interpreter.output)
+
+    def scores(self, output: np.ndarray) -> np.ndarray:
+        """A raw output as probabilities, tempered by the manifest's decision rule: shape (classes,), float32."""
+        return self._tempered(self.probabilities(output))
 
     def postprocess(self, output: np.ndarray, top_k: int = 3) -> list[Prediction]:
         """The `top_k` best predictions of a raw output, best first; ties go to the lower class id."""
-        # Stable and descending: reversed ascending order of the reversed array.
-        best = (len(output) - 1 - np.argsort(output[::-1], kind="stable"))[::-1][:top_k]
-        scores = self.probabilities(output)
-        if self.model_file.manifest:
-            scores = temper(scores, self.model_file.manifest.decision.temperature, self.half_step)
-        return [Prediction(int(i), self.labels[i], float(scores[i])) for i in best]
+        probabilities = self.probabilities(output)
+        scores = self._tempered(probabilities)
+        # The model's own probabilities order the classes: two of them may be one score.
+        return [Prediction(i, self.labels[i], scores.item(i)) for i in _best(probabilities, top_k)]
 
     def answer(self, predictions: list[Prediction]) -> str:
         """The best label, or `UNKNOWN` where its score is below its class's threshold.
@@ -133,6 +165,12 @@ class Classifier:
             for vector in self.model_file.manifest.selftest
         ]
         return max(found, key=lambda test: test.largest_difference - test.tolerance)
+
+    def _tempered(self, probabilities: np.ndarray) -> np.ndarray:
+        manifest = self.model_file.manifest
+        if not manifest:
+            return probabilities
+        return temper(probabilities, manifest.decision.temperature, self.half_step)
 
     def _difference(self, vector: SelfTestVector) -> int:
         output = self.invoke(vector.picture(self.input_size)[np.newaxis]).astype(int)
@@ -159,3 +197,24 @@ class Classifier:
                     f"the model has {len(self.labels)}",
                     EXPORT_AGAIN,
                 )
+
+
+def _best(probabilities: np.ndarray, count: int) -> list[int]:
+    """The most probable classes, best first; of equals the lower class id is before."""
+    left, best = probabilities.copy(), []
+    for _ in range(min(count, len(left))):
+        best.append(int(left.argmax()))  # the first of equals
+        left[best[-1]] = -np.inf
+    return best
+
+
+def _probabilities(output: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    real = output.astype(np.float32)
+    return (real - spec.zero_point) * spec.scale if spec.scale else real
+
+
+def _probabilities_of_levels(spec: TensorSpec) -> np.ndarray | None:
+    """What each of the 256 values of an 8-bit output stands for, in the order of their bits; None: it has more."""
+    if spec.dtype.itemsize > 1:
+        return None
+    return _probabilities(np.arange(256, dtype=np.uint8).view(spec.dtype), spec)

@@ -43,11 +43,19 @@ def temper(probabilities: np.ndarray, temperature: float, half_step: float) -> n
     if temperature == 1.0:
         return probabilities
     unseen = probabilities <= 0
-    # ufunc.reduce, not .sum() and .max(): on arrays this small their wrappers cost as much as the sum.
-    share = half_step / np.maximum(np.add.reduce(unseen, axis=-1, dtype=np.intp, keepdims=True), 1)
     # float64 until the end: its powers differ in the last bit from one machine to the next, and rounding to
     # float32 hides that. A score must meet a threshold that was fitted elsewhere exactly.
-    tempered = np.where(unseen, share, probabilities)
+    tempered = probabilities.astype(np.float64)
+    if probabilities.ndim == 1:
+        # What follows for many rows, in half the time: a frame has one, and on so few values a call is the cost.
+        if count := np.count_nonzero(unseen):
+            tempered[unseen] = half_step / count
+        tempered /= tempered[tempered.argmax()]
+        tempered **= 1 / temperature
+        tempered /= np.add.reduce(tempered)
+        return tempered.astype(np.float32)
+    share = half_step / np.maximum(np.add.reduce(unseen, axis=-1, dtype=np.intp, keepdims=True), 1)
+    np.copyto(tempered, share, where=unseen)
     tempered /= np.maximum.reduce(tempered, axis=-1, keepdims=True)  # the best stays 1 where T is tiny
     tempered **= 1 / temperature
     tempered /= np.add.reduce(tempered, axis=-1, keepdims=True)

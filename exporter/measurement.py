@@ -91,7 +91,8 @@ def measure(classifiers: dict[str, Classifier], pictures: list[LabelledPicture])
         # In turn on each picture: a machine that slows down slows all alike.
         for name, classifier in classifiers.items():
             started = time.perf_counter()
-            output = classifier.invoke(classifier.preprocess(frame))
+            classifier.feed(frame)
+            output = classifier.invoke()
             classifier.postprocess(output)
             seconds[name][number] = time.perf_counter() - started
             probabilities[name][number] = classifier.probabilities(output)

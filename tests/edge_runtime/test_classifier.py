@@ -1,14 +1,18 @@
 import dataclasses
 import importlib.util
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_runtime import Classifier, Prediction
+from edge_runtime.classifier import _best, _probabilities_of_levels
 from edge_runtime.decision import UNKNOWN, temper
 from edge_runtime.errors import FrameError, InterpreterError, ModelFileError
-from edge_runtime.interpreter import LIBRARIES, Interpreter
+from edge_runtime.interpreter import LIBRARIES, Interpreter, TensorSpec
 from edge_runtime.model_file import ModelFile, read_model_file
 
 
@@ -57,6 +61,29 @@ def test_postprocess_sorts_stably(classifier, output, expected):
     assert predictions[0] == Prediction(expected[0], classifier.labels[expected[0]], max(output) / 256)
 
 
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=50), st.integers(1, 60))
+def test_the_best_come_in_the_order_of_a_stable_sort(levels, count):
+    wanted = sorted(range(len(levels)), key=lambda number: -levels[number])[:count]
+    assert _best(np.array(levels, np.float32), count) == wanted
+
+
+@pytest.mark.parametrize("dtype, zero_point", [(np.uint8, 0), (np.uint8, 3), (np.int8, -128), (np.int8, 5)])
+def test_every_level_has_the_probability_of_its_formula(dtype, zero_point):
+    spec = TensorSpec((1, 256), np.dtype(dtype), 1 / 256, zero_point)
+    levels = np.arange(256, dtype=np.uint8).view(dtype)
+    expected = (levels.astype(np.float32) - zero_point) * (1 / 256)
+    assert np.array_equal(_probabilities_of_levels(spec).take(levels.view(np.uint8)), expected)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_scores_of_all_classes_are_those_of_the_predictions(repacked, rule, temperature):
+    classifier = Classifier(repacked(decision=rule(temperature=temperature)), threads=1)
+    output = np.array([40, 216, 0], np.uint8)
+    scores = classifier.scores(output)
+    assert (scores.dtype, scores.shape) == (np.float32, (3,))
+    assert {p.class_id: p.score for p in classifier.postprocess(output)} == dict(enumerate(scores.tolist()))
+
+
 def test_scores_are_tempered_and_their_order_is_the_models(repacked, rule):
     classifier = Classifier(repacked(decision=rule(temperature=3.0)), threads=1)
     output = np.array([40, 216, 0], np.uint8)
@@ -93,16 +120,46 @@ def test_a_candidate_without_a_manifest_answers_with_its_own_scores(tiny):
     assert (predictions[0].score, classifier.answer(predictions)) == (86 / 256, "blue")
 
 
-def test_no_float_maths_on_the_way_in(classifier, monkeypatch):
-    """A frame of the input's size reaches the interpreter as it is, byte for byte."""
+def test_no_float_maths_on_the_way_in(classifier):
+    """A frame of the input's size reaches the model as it is, byte for byte."""
     frame = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    given, invoke = [], classifier.interpreter.invoke
-    monkeypatch.setattr(
-        classifier.interpreter, "invoke", lambda picture: given.append(picture) or invoke(picture)
-    )
-    classifier.classify(frame)
-    (picture,) = given
-    assert picture.dtype == np.uint8 and np.array_equal(picture, frame[np.newaxis])
+    classifier.feed(frame)
+    assert np.array_equal(classifier.interpreter.input_memory(), frame[np.newaxis])
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_what_is_fed_is_what_preprocess_gives(tiny, height, width, seed):
+    classifier = _classifier_of(tiny)
+    frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    classifier.feed(frame)
+    picture = classifier.preprocess(frame)
+    assert np.array_equal(classifier.interpreter.input_memory(), picture)
+    assert np.array_equal(classifier.invoke(), classifier.invoke(picture))
+    assert classifier.classify(frame) == classifier.postprocess(classifier.invoke(picture))
+
+
+@lru_cache
+def _classifier_of(path) -> Classifier:
+    return Classifier(path, threads=1)
+
+
+def test_a_refused_frame_leaves_no_view_of_the_input_behind(classifier, coloured):
+    """TFLite does not invoke while one lives, and a kept exception keeps the variables of what it passed through."""
+    kept = []
+    for frame in (None, np.zeros((0, 4, 3), np.uint8)):
+        try:
+            classifier.classify(frame)
+        except FrameError as problem:
+            kept.append(problem)
+    assert classifier.classify(coloured("red"))[0].label == "red" and len(kept) == 2
+
+
+def test_a_view_of_the_input_that_is_held_is_an_error(classifier, coloured):
+    held = classifier.interpreter.input_memory()
+    with pytest.raises(InterpreterError, match="cannot run the model: There is at least 1 reference"):
+        classifier.invoke()
+    del held
+    assert classifier.classify(coloured("red"))[0].label == "red"
 
 
 @pytest.mark.parametrize(
