@@ -20,7 +20,7 @@ class Event:
     score: float
     """0 to 1: the smoothed score of the label when it happened."""
     time: float
-    """Wall clock, seconds since 1970; that of the frame it was seen on."""
+    """Wall clock, seconds since 1970: of the frame it was seen on or, where frames stopped, when that was noticed."""
     source: str
     """The camera, as the user named it."""
     frame: int
@@ -29,7 +29,7 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One classified frame."""
+    """One classified frame; the last one is told twice where the camera is lost, the second time with nothing in view."""
 
     frame: Frame
     answer: str
