@@ -39,7 +39,14 @@ def test_classifies_without_tensorflow(arguments, tiny, pictures):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("info", "{tiny}"), ("verify", "{tiny}"), ("bench", "{tiny}", "--threads", "1"), ("--help",)],
+    [
+        ("info", "{tiny}"),
+        ("verify", "{tiny}"),
+        ("bench", "{tiny}", "--threads", "1"),
+        ("selftest", "{tiny}"),
+        ("doctor",),
+        ("--help",),
+    ],
 )
 def test_the_other_verbs_of_a_device_do_too(arguments, tiny):
     command = [argument.format(tiny=tiny) for argument in arguments]

@@ -1,0 +1,148 @@
+"""What the machine says of itself: its model, temperature, throttling and memory; None where it does not."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_runtime.live.status import BoardStatus
+
+ROOT = Path("/")
+REFRESH_S = 5.0
+THROTTLE_NOW = {
+    0: "low voltage",
+    1: "clock capped",
+    2: "throttled",
+    3: "soft temperature limit",
+}
+"""Bits of the firmware's answer that hold now; 16 higher stands the same, since the last boot.
+
+https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
+"""
+SINCE_BOOT = 16
+_VCGENCMD_TIMEOUT_S = 2
+
+
+class Board:
+    """The state of the machine, at most `REFRESH_S` old; asking for it with each frame costs nothing."""
+
+    def __init__(self, root: Path = ROOT, vcgencmd: str | None = None):
+        """Reads the state once; later it is read in a thread, as a sensor or a program may hang.
+
+        Args:
+            root: Where /proc and /sys are found.
+            vcgencmd: Raspberry Pi's program, asked where /sys does not tell; None looks for it on the PATH.
+        """
+        self._root = root
+        self._vcgencmd = vcgencmd or shutil.which("vcgencmd")
+        self._reading = threading.Lock()
+        self._read()
+
+    def status(self) -> "BoardStatus":
+        """Temperature and throttling; from any thread, never waits."""
+        if monotonic() >= self._due_s and self._reading.acquire(blocking=False):
+            threading.Thread(target=self._reread, name="board", daemon=True).start()
+        return self._status
+
+    def _reread(self) -> None:
+        try:
+            self._read()
+        finally:
+            self._reading.release()
+
+    def _read(self) -> None:
+        from edge_runtime.live.status import BoardStatus  # not above: doctor reads boards without NumPy
+
+        flags = throttle_flags(self._root, self._vcgencmd)
+        throttled = None if flags is None else any(flags >> bit & 1 for bit in THROTTLE_NOW)
+        self._status = BoardStatus(temperature_c(self._root), throttled)
+        self._due_s = monotonic() + REFRESH_S
+
+
+def board_model(root: Path = ROOT) -> str | None:
+    """A board's own name, such as "Raspberry Pi 4 Model B Rev 1.4"."""
+    return (
+        _text(root / "proc/device-tree/model") or _text(root / "sys/firmware/devicetree/base/model") or None
+    )
+
+
+def temperature_c(root: Path = ROOT) -> float | None:
+    """The processor's temperature in degrees Celsius.
+
+    Linux lists the zones of batteries and radios too; the processor's are named cpu-thermal (Raspberry Pi),
+    cpu0-thermal and the like, or x86_pkg_temp.
+    """
+    for kind, zone in _thermal_zones(root):
+        if kind.startswith("cpu") or kind == "x86_pkg_temp":
+            reading = _integer(_text(zone / "temp"))
+            if reading is not None:
+                return reading / 1000
+    return None
+
+
+def throttle_flags(root: Path = ROOT, vcgencmd: str | None = None) -> int | None:
+    """A Raspberry Pi's answer to get_throttled; `THROTTLE_NOW` names its bits.
+
+    Args:
+        root: Where /sys is found.
+        vcgencmd: The program to ask where /sys has no answer, or None; it gets two seconds.
+    """
+    # Below soc, soc@107c000000 or axi, by board and kernel.
+    for path in sorted((root / "sys/devices/platform").glob("*/*firmware*/get_throttled")):
+        if (flags := _integer(_text(path), base=16)) is not None:
+            return flags
+    if vcgencmd is None:
+        return None
+    try:
+        asked = subprocess.run(
+            [vcgencmd, "get_throttled"], capture_output=True, text=True, timeout=_VCGENCMD_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return _integer(asked.stdout.strip().removeprefix("throttled="), base=16)
+
+
+def throttle_reasons(flags: int) -> list[str]:
+    """What slows the board down now."""
+    return [reason for bit, reason in THROTTLE_NOW.items() if flags >> bit & 1]
+
+
+def throttle_history(flags: int) -> list[str]:
+    """What slowed the board down since it was started."""
+    return throttle_reasons(flags >> SINCE_BOOT)
+
+
+def available_memory_bytes(root: Path = ROOT) -> int | None:
+    """How much memory programs can still get without swapping."""
+    for line in _text(root / "proc/meminfo").splitlines():
+        name, _, value = line.partition(":")
+        kilobytes = _integer(value.removesuffix("kB"))
+        if name == "MemAvailable" and kilobytes is not None:
+            return kilobytes * 1024
+    return None
+
+
+def _thermal_zones(root: Path) -> Iterator[tuple[str, Path]]:
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        yield _text(zone / "type"), zone
+
+
+def _integer(text: str, base: int = 10) -> int | None:
+    """What a file's text counts; None where it is no number."""
+    try:
+        return int(text, base)
+    except ValueError:
+        return None
+
+
+def _text(path: Path) -> str:
+    """What a file under /proc or /sys says; "" where there is none or the kernel refuses it."""
+    try:
+        # The device tree ends its strings with a NUL.
+        return path.read_text(errors="replace").strip("\0 \n")
+    except OSError:
+        return ""
