@@ -1,7 +1,6 @@
 """The verb `demo`: every step from pictures to a labelled video, with the commands a user would type."""
 
 import csv
-import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from edge_runtime import rendering
 from edge_runtime.decision import UNKNOWN
 from edge_runtime.errors import LitelensError
 
@@ -44,7 +44,6 @@ def demo(out: Path) -> None:
         raise DemoError(
             f"{out} exists already, expected a new folder", f"rm -r {out}, or choose another --out"
         )
-    rendering = importlib.import_module("trainer.rendering")
     started = time.monotonic()
     pictures, run, model, video = out / "pictures", out / "run", out / "parts.tflite", out / "belt.avi"
     click.secho(

@@ -104,7 +104,7 @@ def tmpfs(tmp_path):
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory) -> Path:
     """Rendered pictures of six classes, split, with a broken file among them."""
-    from trainer.rendering import write_pictures
+    from edge_runtime.rendering import write_pictures
 
     folder = tmp_path_factory.mktemp("parts")
     write_pictures(folder, {"train": 15, "validation": 5, "test": 5}, seed=5)

@@ -16,7 +16,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from trainer import rendering
+from edge_runtime import rendering
 from trainer.backbone import STARTER_FILE, load_starter
 from trainer.config import Selection
 from trainer.dataset import LabelledPicture, find_dataset, load_arrays
@@ -220,7 +220,7 @@ CARD = """# Starter weights: MobileNetV2, alpha 0.35, without its top
 
 A backbone of this project's own, {bytes} bytes of float16, that starts a training without a download. It was trained
 from random initialisation to give the features of the ImageNet backbone of the same shape, on pictures drawn by
-`trainer/rendering.py` and on photographs (cats_dogs/train, dog_breeds, half of flowers5, stills, digits), by
+`edge_runtime/rendering.py` and on photographs (cats_dogs/train, dog_breeds, half of flowers5, stills, digits), by
 
     python -m trainer.starter_weights make --data DIR --teacher H5 --minutes 55 --out trainer/starter/mobilenet_v2_0.35.npz
 

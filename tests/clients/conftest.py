@@ -30,7 +30,7 @@ def classifier(model) -> Classifier:
 @pytest.fixture(scope="session")
 def frames() -> list[np.ndarray]:
     """100 rendered RGB pictures, classes in turn, from a seed that no training picture had."""
-    from trainer.rendering import CLASSES, render_picture
+    from edge_runtime.rendering import CLASSES, render_picture
 
     return [render_picture(CLASSES[n % len(CLASSES)], np.random.default_rng([77, n])) for n in range(100)]
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from edge_runtime import pictures
+from edge_runtime.capture.files import open_path
 from edge_runtime.errors import PictureError
 from edge_runtime.pictures import is_picture, read_picture
-from edge_runtime.sources import open_path
 
 ODD = Path(__file__).parents[2].parent / "shared" / "data" / "odd"
 

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from trainer.rendering import (
+from edge_runtime.rendering import (
     CLASSES,
     PICTURE_SIZE,
     render_picture,

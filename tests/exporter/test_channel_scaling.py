@@ -27,7 +27,7 @@ def folded():
 
 @pytest.fixture(scope="module")
 def pictures():
-    from trainer.rendering import CLASSES, render_picture
+    from edge_runtime.rendering import CLASSES, render_picture
 
     return np.stack([render_picture(label, np.random.default_rng(7), size=(32, 32)) for label in CLASSES * 4])
 

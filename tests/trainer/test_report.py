@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_runtime.rendering import write_pictures
 from trainer.audit.findings import NEAR_DUPLICATE, ZERO_BYTES, Audit, Finding
 from trainer.config import Selection, TrainConfig
 from trainer.dataset import Dataset, LabelledPicture, find_dataset, load_arrays
 from trainer.evaluation.measured import measure
-from trainer.rendering import write_pictures
 from trainer.report import write_report
 from trainer.trained import Epoch, Phase, Trained
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.capture.files import OnSkipped
 from edge_runtime.errors import DataError, SourceError
 from edge_runtime.pictures import read_picture
 from edge_runtime.preprocessing import resize
-from edge_runtime.sources import OnSkipped
 from trainer.audit.report import printable
 from trainer.charts import Tile, data_url, draw_confusion
 from trainer.dataset import LabelledPicture

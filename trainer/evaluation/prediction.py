@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.capture.files import Folder, OnSkipped, Picture, check_path
 from edge_runtime.pictures import read_picture
 from edge_runtime.preprocessing import resize
-from edge_runtime.sources import Folder, OnSkipped, Picture, check_path
 from trainer.audit.report import printable
 from trainer.evaluation.charts import Answer
 from trainer.evaluation.scorer import Scorer, score_frames

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.capture.files import OnSkipped
+from edge_runtime.capture.frame import Frame
 from edge_runtime.classifier import Classifier
 from edge_runtime.errors import PictureError, RunFolderError
 from edge_runtime.extras import extra
 from edge_runtime.pictures import read_picture
 from edge_runtime.preprocessing import resize
-from edge_runtime.sources import Frame, OnSkipped
 from trainer.dataset import LabelledPicture
 
 BATCH_SIZE = 32

@@ -1,13 +1,12 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
+from time import monotonic, time
 
 import numpy as np
 import pytest
 
+from edge_runtime.capture.files import Folder, Picture, Video, check_path, open_path
 from edge_runtime.errors import SourceError
-from edge_runtime.sources import Folder, Picture, Video, check_path, open_camera, open_path
 
 
 class Refusals(list):
@@ -149,64 +148,20 @@ def test_a_missing_path_is_an_error(tmp_path, name, message):
         check_path(tmp_path / name)
 
 
-def test_a_device_is_no_file(tmp_path):
-    with pytest.raises(SourceError, match="is a device or a pipe") as caught:
-        open_camera("/dev/null", Refusals())
-    assert "camera by its number" in caught.value.hint
+def test_a_mistyped_name_is_answered_with_the_near_one(pictures):
+    with pytest.raises(SourceError, match="cc.png is not there") as caught:
+        check_path(pictures / "cc.png")
+    assert caught.value.hint == f"did you mean {pictures / 'c.png'}?"
 
 
-@pytest.mark.skipif(Path("/dev/video7").exists(), reason="camera 7 exists here")
-@pytest.mark.parametrize("spec", ["7", "07", "99999999999"])
-def test_a_camera_that_is_not_there_is_an_error(spec):
-    pytest.importorskip("cv2")
-    with pytest.raises(SourceError, match=f"camera {spec} is not there: expected /dev/video"):
-        open_camera(spec, Refusals())
+def test_no_file_is_live(pictures, video):
+    for path in (pictures, pictures / "a.png", video):
+        with open_path(path, Refusals()) as source:
+            assert source.live is False
 
 
-@pytest.mark.parametrize("spec", ["", "-1", "٣", "camera", "1.5"])
-def test_only_digits_name_a_camera(spec, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourceError, match="is not there|holds no readable picture"):
-        list(open_camera(spec, Refusals()))
-
-
-def test_open_camera_takes_what_open_path_takes(pictures, video):
-    assert len(list(open_camera(str(pictures), Refusals()))) == 3
-    assert len(list(open_camera(str(pictures / "a.png"), Refusals()))) == 1
-    with open_camera(str(video), Refusals()) as source:
-        assert len(list(source)) == 5
-
-
-WITHOUT_OPENCV = """
-import sys
-sys.modules["cv2"] = None  # Python's own way to say: not installed
-from pathlib import Path
-from edge_runtime.errors import MissingExtraError
-from edge_runtime.sources import open_camera
-try:
-    frames = list(open_camera(sys.argv[1], print))
-    print(len(frames), "frames")
-except MissingExtraError as problem:
-    print(str(problem).partition(":")[0], "|", problem.hint)
-"""
-
-
-@pytest.mark.parametrize(
-    "spec, printed",
-    [
-        (
-            "0",
-            "camera 0 needs cv2, which cannot be imported | pip install 'litelens[camera]'",
-        ),
-        (
-            "{video}",
-            "is no picture; reading it as a video needs cv2, which cannot be imported | pip install 'litelens[camera]'",
-        ),
-        ("{pictures}", "3 frames"),
-        ("{pictures}/a.png", "1 frames"),
-    ],
-)
-def test_only_cameras_and_videos_need_opencv(spec, printed, pictures, video):
-    command = [sys.executable, "-c", WITHOUT_OPENCV, spec.format(video=video, pictures=pictures)]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert printed in ended.stdout, ended.stderr
+def test_frames_say_when_they_were_read(pictures):
+    with open_path(pictures, Refusals()) as source:
+        before, frame, after = monotonic(), next(iter(source)), monotonic()
+    assert before <= frame.captured_s <= after
+    assert abs(frame.time - time()) < 60
