@@ -1,27 +1,25 @@
-"""The verbs of a device: info, verify, classify and run."""
+"""The verbs of a device that end by themselves: info, verify and classify."""
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from edge_runtime.capture.files import Video, check_path, open_path
+from edge_runtime.capture.frame import Frame
 from edge_runtime.classifier import Classifier, Prediction
 from edge_runtime.decision import UNKNOWN
 from edge_runtime.errors import PictureError, SelfTestFailed
 from edge_runtime.interpreter import TensorSpec
-from edge_runtime.sources import Frame, Video, check_path, open_camera, open_path
 
 MOST_NUMBERS = 20
 """Longer lists of numbers, such as the indices of calibration pictures, are only counted in text for people."""
-# What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
-_INTERRUPTED = 130
 
-_model = click.argument("model", metavar="NAME.tflite", type=click.Path(path_type=Path))
+model_argument = click.argument("model", metavar="NAME.tflite", type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_threads = click.option(
+threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
@@ -30,7 +28,7 @@ _threads = click.option(
 
 
 @click.command()
-@_model
+@model_argument
 @_json
 def info(model: Path, as_json: bool) -> None:
     """Say what a model file is and how accurate it was measured."""
@@ -38,7 +36,7 @@ def info(model: Path, as_json: bool) -> None:
 
 
 @click.command()
-@_model
+@model_argument
 @_json
 def verify(model: Path, as_json: bool) -> None:
     """Say whether this device's interpreter answers as the exporter's did.
@@ -65,7 +63,7 @@ def verify(model: Path, as_json: bool) -> None:
 
 
 @click.command()
-@_model
+@model_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--top-k",
@@ -76,7 +74,7 @@ def verify(model: Path, as_json: bool) -> None:
     help="How many labels a frame.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@_threads
+@threads_option
 def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, threads: int | None) -> None:
     """Label pictures, folders of pictures and videos.
 
@@ -87,7 +85,7 @@ def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, th
     for path in paths:
         check_path(path)
     classifier = Classifier(model, threads)
-    skipped = _Skipped()
+    skipped = Skipped()
     for path in paths:
         with open_path(path, skipped) as source:
             for frame in source:
@@ -97,37 +95,6 @@ def classify(model: Path, paths: tuple[Path, ...], top_k: int, as_json: bool, th
                     click.echo(_json_line(frame, answer, predictions))
                 else:
                     click.echo(_text_line(frame, answer, predictions, numbered=isinstance(source, Video)))
-    skipped.sum_up()
-
-
-@click.command()
-@_model
-@click.option(
-    "--camera",
-    required=True,
-    metavar="SOURCE",
-    help="A camera's number (0 is /dev/video0), a video, a picture or a folder.",
-)
-@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after N frames.")
-@_threads
-def run(model: Path, camera: str, max_frames: int | None, threads: int | None) -> None:
-    """Label the frames of a camera as they come.
-
-    Prints one JSON object a frame: the answer, which is "unknown" where the best label's score is below its
-    class's threshold, and the best labels. Ctrl-C ends it. Cameras and videos need OpenCV:
-    pip install 'litelens[camera]'.
-    """
-    classifier = Classifier(model, threads)
-    skipped = _Skipped()
-    try:
-        with open_camera(camera, skipped) as source:
-            for count, frame in enumerate(source, start=1):
-                predictions = classifier.classify(frame.image)
-                click.echo(_json_line(frame, classifier.answer(predictions), predictions))
-                if count == max_frames:
-                    break
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
     skipped.sum_up()
 
 
@@ -152,7 +119,7 @@ def describe(classifier: Classifier) -> dict:
     }
 
 
-class _Skipped:
+class Skipped:
     """Names each skipped file on stderr as it comes, and counts them."""
 
     def __init__(self):

@@ -19,7 +19,10 @@ VERBS = {
     "info": ("edge_runtime.cli", "info", "Say what a model file is and how accurate it was measured."),
     "verify": ("edge_runtime.cli", "verify", "Replay a model file's self-test with this interpreter."),
     "classify": ("edge_runtime.cli", "classify", "Label pictures, folders of pictures and videos."),
-    "run": ("edge_runtime.cli", "run", "Label the frames of a camera as they come."),
+    "run": ("edge_runtime.live.cli", "run", "Watch a camera: label its frames, tell what comes and goes."),
+    "service": ("edge_runtime.service.cli", "service", "Run a camera as a systemd service, from boot on."),
+    "selftest": ("edge_runtime.selftest_cli", "selftest", "Say whether this device can do its work with a model file."),
+    "doctor": ("litelens.doctor.cli", "doctor", "Say what is wrong with this machine, and how to mend it."),
     "bench": ("benchmarks.cli", "bench", "Measure a model file's latency and memory here."),
     "demo": ("litelens.demo", "demo", "Go the whole way on pictures drawn for the purpose."),
 }

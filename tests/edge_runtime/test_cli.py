@@ -1,9 +1,7 @@
 import dataclasses
 import json
 import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,17 +15,6 @@ def assert_fails(ended: subprocess.CompletedProcess, message: str) -> None:
     assert ended.returncode == 1, ended.stderr
     assert "error: " in ended.stderr and message in ended.stderr
     assert "hint: " in ended.stderr and "Traceback" not in ended.stderr
-
-
-@pytest.fixture
-def many_pictures(tmp_path, coloured) -> Path:
-    """More lines than a pipe holds: 64 KiB, at over 200 bytes a line."""
-    Image.fromarray(coloured("red", (8, 8))).save(tmp_path / "red.png")
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(1000):
-        os.link(tmp_path / "red.png", folder / f"{number:04}.png")
-    return folder
 
 
 def test_info_says_what_the_file_says(litelens, tiny):
@@ -208,40 +195,6 @@ def test_every_verb_refuses_what_is_no_model(litelens, tmp_path, verb, content, 
     assert_fails(litelens(verb[0], model, *verb[1:], cwd=tmp_path), message)
 
 
-def test_run_prints_json_a_frame(litelens, tiny, pictures):
-    ended = litelens("run", tiny, "--camera", pictures)
-    assert ended.returncode == 0
-    found = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [line["predictions"][0]["label"] for line in found] == ["blue", "red", "green"]
-    assert [line["frame"] for line in found] == [0, 1, 2]
-    assert all(set(line) == {"source", "frame", "answer", "predictions"} for line in found)
-    assert [line["answer"] for line in found] == ["blue", "red", "green"]
-
-
-@pytest.mark.parametrize("limit, lines", [(1, 1), (3, 3), (100, 5)])
-def test_run_stops_after_max_frames(litelens, tiny, video, limit, lines):
-    ended = litelens("run", tiny, "--camera", video, "--max-frames", limit, "--threads", 1)
-    assert ended.returncode == 0 and len(ended.stdout.splitlines()) == lines
-
-
-@pytest.mark.skipif(Path("/dev/video7").exists(), reason="camera 7 exists here")
-def test_run_fails_without_a_camera(litelens, tiny):
-    pytest.importorskip("cv2")
-    ended = litelens("run", tiny, "--camera", "7")
-    assert_fails(ended, "camera 7 is not there")
-    assert ended.stdout == ""
-    # Nothing of OpenCV's own.
-    assert "VIDEOIO" not in ended.stderr and "WARN" not in ended.stderr
-
-
-@pytest.mark.parametrize(
-    "camera, message", [("absent", "absent is not there"), ("empty", "holds no readable")]
-)
-def test_run_fails_without_a_source(litelens, tiny, tmp_path, camera, message):
-    (tmp_path / "empty").mkdir()
-    assert_fails(litelens("run", tiny, "--camera", camera, cwd=tmp_path), message)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -251,49 +204,10 @@ def test_run_fails_without_a_source(litelens, tiny, tmp_path, camera, message):
         ("classify", "{tiny}", ".", "--top-k", 0),
         ("classify", "{tiny}", ".", "--top-k", "few"),
         ("classify", "{tiny}", ".", "--threads", 0),
-        ("run", "{tiny}"),
-        ("run", "{tiny}", "--camera", ".", "--max-frames", 0),
-        ("run", "{tiny}", "--camera", ".", "--threads", -1),
         ("bench", "{tiny}", "--threads", 0),
-        ("run", "{tiny}", "--camera", ".", "--fps", 5),
         ("clasify",),
     ],
 )
 def test_wrong_usage_exits_2(litelens, tiny, arguments):
     ended = litelens(*(str(argument).format(tiny=tiny) for argument in arguments))
     assert ended.returncode == 2 and "Usage: " in ended.stderr and ended.stdout == ""
-
-
-@pytest.fixture
-def running(tiny, many_pictures):
-    """`litelens run` after its first line, held up by a pipe that nobody empties."""
-    command = [sys.executable, "-m", "litelens", "run", str(tiny), "--camera", str(many_pictures)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert json.loads(process.stdout.readline())["frame"] == 0
-        yield process
-        process.kill()
-
-
-def test_ctrl_c_ends_quietly(running):
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert "Traceback" not in err and "rror" not in err
-    assert all(json.loads(line) for line in out.splitlines()), "whole lines"
-
-
-def test_a_closed_pipe_ends_quietly(running):
-    running.stdout.close()
-    assert running.wait(timeout=60) != 0
-    err = running.stderr.read()
-    assert "Traceback" not in err and "rror" not in err and "Exception ignored" not in err
-
-
-def test_a_folder_source_does_without_opencv(tiny, pictures):
-    script = (
-        "import sys\nfrom litelens.cli import main\n"
-        "try: main(sys.argv[1:])\nexcept SystemExit: print([m for m in ('cv2', 'tensorflow') if m in sys.modules])"
-    )
-    command = [sys.executable, "-c", script, "run", str(tiny), "--camera", str(pictures)]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
