@@ -1,18 +1,29 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: setup demo test test-soak test-clients lint lock clean
+.PHONY: setup programs demo test test-soak test-clients lint lock clean
 
 # Two commands for users: `make demo` and `make test`. Both set up first.
 demo: setup
 	$(BIN)/litelens demo --out runs/demo
 
-test: setup lint
-	$(BIN)/pytest -m "not slow and not soak and not clients"
-	$(BIN)/pytest -m "slow and not soak"
+test: setup programs lint
+	$(BIN)/pytest -n 2 -m "not slow and not soak and not clients"
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not soak"
 
-# What takes longer than `make test` may: the large backbones, every cut of every model.
-test-soak: setup
+# Real servers, a browser and systemd, which the tests of the device run against; a test without its program is skipped.
+TEST_PACKAGES := chromium faketime ffmpeg gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-bad gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good mosquitto python3-gi systemd
+
+programs:
+	@dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || \
+		{ test $$(id -u) = 0 && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(TEST_PACKAGES) >/dev/null; } || \
+		echo "Some tests will be skipped. Debian: sudo apt-get install $(TEST_PACKAGES)"
+
+# What takes longer than `make test` may: the large backbones, every cut of every model; a million frames, 10,000
+# requests, cameras that are lost again and again, services under a systemd that is booted for it.
+test-soak: setup programs
 	$(BIN)/pytest -m soak
 
 # Other projects' tools read a model file, each in an environment of its own: 1.9 GB in .venv-clients.

@@ -126,7 +126,7 @@ def test_a_camera_that_is_lost_is_opened_again_when_it_comes_back(kind, request,
     assert again.number > first.number and again.captured_s > first.captured_s
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["mjpeg_camera", "rtsp_camera"])
 def test_memory_does_not_grow_with_a_camera_that_comes_and_goes(kind, request, stop, hurried):
     server = request.getfixturevalue(kind)()
@@ -353,7 +353,7 @@ with NewestFrames("front", lambda: open_camera(address, print), stop=threading.E
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_clock_that_jumps_back_a_day_changes_only_what_people_read(tmp_path, libfaketime, mjpeg_camera):
     offset = tmp_path / "offset"
     offset.write_text("+0")

@@ -116,7 +116,7 @@ def test_a_killed_server_is_a_lost_camera(mjpeg_camera):
             list(frames)
 
 
-@pytest.mark.parametrize("kind", ["mjpeg_camera", pytest.param("rtsp_camera", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["mjpeg_camera", pytest.param("rtsp_camera", marks=pytest.mark.soak)])
 def test_a_server_that_hangs_is_a_lost_camera_after_a_while(kind, request, monkeypatch):
     monkeypatch.setattr(opencv, "TIMEOUT_S", 2)
     server = request.getfixturevalue(kind)()

@@ -78,7 +78,7 @@ def test_equal_frames_have_exactly_that_average():
         assert np.array_equal(average.add(scores), scores)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_million_frames_leave_no_drift():
     """A day at 12 frames a second; what one sum would gather shows by then."""
     frames, drawn = 7, np.random.default_rng(0).random((1000, 3)).astype(np.float32)

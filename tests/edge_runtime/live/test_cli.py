@@ -246,7 +246,7 @@ def test_a_closed_pipe_ends_quietly(start, many_pictures, camera):
     assert "Traceback" not in err and "rror" not in err and "Exception ignored" not in err
 
 
-@pytest.mark.parametrize("how", [pytest.param("replaced", marks=pytest.mark.slow), "SIGHUP"])
+@pytest.mark.parametrize("how", [pytest.param("replaced", marks=pytest.mark.soak), "SIGHUP"])
 def test_a_model_is_loaded_again(start, tiny, tmp_path, how):
     model = Path(shutil.copy(tiny, tmp_path / "model.tflite"))
     process = start("--camera", "demo", "--quiet", model=model)
@@ -258,7 +258,7 @@ def test_a_model_is_loaded_again(start, tiny, tmp_path, how):
     assert any("tiny 1 answers now" in line for line in process.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_garbage_in_the_place_of_the_model_does_not_end_it(start, tiny, tmp_path):
     model = Path(shutil.copy(tiny, tmp_path / "model.tflite"))
     process = start("--camera", "demo", model=model)

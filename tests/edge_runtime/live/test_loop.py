@@ -236,7 +236,7 @@ def test_everything_may_be_asked_from_other_threads(running, camera, coloured, u
     assert not problems
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_memory_stays_flat(running, coloured):
     """20,000 frames, with changes and bad frames among them."""
     images = [coloured(label, (8, 8)) for label in ("red", "blue", "green")]

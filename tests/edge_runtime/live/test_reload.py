@@ -179,7 +179,7 @@ def test_a_model_is_replaced_while_the_camera_is_lost(running, camera, model, pa
         until(lambda: answering(run) == "2")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_twenty_files_under_load(running, model, packed, reds, until):
     """Good ones and bad ones in turn, each with its verdict, and every frame of the source answered."""
     bad = [content(packed) for content, _ in BAD.values()]

@@ -45,7 +45,7 @@ def test_quoted(word, text):
     assert quoted(word) == text
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 # A batch is one unit with a line a command, as starting a unit costs more than a line.
 @settings(max_examples=5, suppress_health_check=list(HealthCheck), phases=(Phase.generate,))
 @given(st.lists(ARGUMENTS, min_size=10, max_size=40))

@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.service.unit import hidden_folders
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 LOOP = Path(__file__).with_name("looping.py")
 
 

@@ -299,7 +299,7 @@ def test_a_burst_of_requests_is_answered_while_the_loop_goes_on(client, loop):
     assert answers == {200: 352, 404: 48} and loop.classified > before
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ten_thousand_requests_leave_memory_flat(client, loop):
     burst(client, 2000)  # threads and caches are made
     before, frames = resident_mib(), loop.classified

@@ -102,7 +102,7 @@ def test_the_label_changes_when_the_cameras_object_changes(open_page, server, lo
     assert page.evaluate("[...document.querySelectorAll('#events img')].every((i) => i.naturalWidth > 0)")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_page_tells_the_model_and_how_it_does(open_page, server, loop, eventually):
     page = open_page(server.url)
     expect = playwright.expect
@@ -142,7 +142,7 @@ def test_a_button_works_by_keyboard(open_page, server, tmp_path):
     playwright.expect(page.locator("#saved")).to_have_text("Saved to blue, 1 now")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_button_that_is_held_saves_more(open_page, server, tmp_path, eventually):
     page = open_page(server.url)
     page.get_by_role("button", name="red 0").hover()
@@ -175,7 +175,7 @@ def test_without_a_folder_the_page_says_how_to_get_one(open_page, serve):
     playwright.expect(page.get_by_role("button")).to_have_count(0)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_hostile_label_is_text(open_page, server, loop):
     label = '<img src=x onerror="document.title=1"></script><script>document.title=2</script>'
     loop.labels = ("constructor", "__proto__", label)
@@ -234,7 +234,7 @@ def test_the_link_with_the_token_opens_the_page_and_leaves_the_address(open_page
     playwright.expect(page.get_by_role("button", name="red 1")).to_be_visible()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_link_with_the_token_on_another_sites_page_takes_one_step_more(browser, serve):
     """Chromium keeps a SameSite=Strict cookie back on the whole way that began at another site."""
     server, other = serve(token="a-token-of-the-tests"), serve()
@@ -259,7 +259,7 @@ def test_a_browser_without_the_token_is_asked_for_it(browser, serve):
     context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_another_sites_page_can_neither_show_nor_save(
     open_page, browser, serve, client, tmp_path, serving, loop
 ):
@@ -288,7 +288,7 @@ def test_another_sites_page_can_neither_show_nor_save(
     assert not list((tmp_path / "saved").rglob("*.jpg"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_page_finds_its_server_again(browser, loop, serving):
     context = browser.new_context()
     page = context.new_page()
@@ -303,7 +303,7 @@ def test_a_page_finds_its_server_again(browser, loop, serving):
     context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_pages_at_once_do_not_slow_the_loop(open_page, server, loop, coloured):
     loop.image = coloured("red", (480, 640))
     loop.hz = 15
@@ -315,7 +315,7 @@ def test_two_pages_at_once_do_not_slow_the_loop(open_page, server, loop, coloure
     assert watched > 0.7 * alone, (watched, alone)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_hidden_page_asks_for_nothing(open_page, server, client_of, eventually):
     client = client_of(server)
 
