@@ -6,7 +6,7 @@ import click
 
 from edge_runtime.extras import extra
 from trainer.audit.findings import SKIPPED_KINDS
-from trainer.config import BACKBONES, CHOICES, TrainConfig, load_config
+from trainer.config import BACKBONES, CHOICES, FEW_PICTURES, TrainConfig, load_config
 
 FOLDER = click.Path(path_type=Path)
 
@@ -75,7 +75,12 @@ CUTS = ", ".join(f"{name} {defaults.fine_tune_at}" for name, defaults in BACKBON
 @_choice("schedule", "How the rate falls over a phase.")
 @_number("batch_size", int, "Pictures a step.")
 @_choice("augmentation", "How pictures are varied.")
-@_number("views", int, "Augmented views of a picture beside itself, where features are cached.")
+@_number(
+    "views",
+    int,
+    "Augmented views of a picture beside itself, where features are cached.",
+    f"1 below {FEW_PICTURES} pictures, else 0",
+)
 @_choice("class_weights", "Whether rare classes weigh more.")
 @_number("label_smoothing", float, "Share of the target spread over all classes.")
 @click.option("--cache/--no-cache", default=None, help="Keep what the frozen layers compute.  [default: --cache]")

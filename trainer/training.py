@@ -205,7 +205,7 @@ def _features(
             frozen,
             pictures[split],
             name=split,
-            views=config.views if split == "train" and config.augmentation != "none" else 0,
+            views=config.views_of(len(pictures[split])) if split == "train" else 0,
             policy=config.augmentation,
             seed=config.seed,
             batch_size=config.batch_size,

@@ -117,3 +117,18 @@ def test_a_bad_file_is_an_instruction(tmp_path, text, says, hint):
 def test_a_missing_file_is_an_instruction(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the config"):
         load_config(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    "settings, pictures, views",
+    [
+        ({}, 999, 1),
+        ({}, 1000, 0),
+        ({"views": 3}, 5000, 3),
+        ({"views": 0}, 10, 0),
+        ({"augmentation": "none"}, 10, 0),
+        ({"augmentation": "none", "views": 3}, 10, 0),
+    ],
+)
+def test_few_pictures_are_seen_twice(settings, pictures, views):
+    assert TrainConfig(data="pictures", **settings).views_of(pictures) == views
