@@ -8,7 +8,7 @@ from edge_runtime.errors import MissingExtraError
 
 @contextmanager
 def extra(name: str, needed_for: str) -> Iterator[None]:
-    """Wraps the imports of an extra of litelens: "train" or "camera".
+    """Wraps the imports of an extra of litelens: "train", "camera", "web", ...
 
     Raises:
         MissingExtraError: If a library is not installed or cannot be loaded.
