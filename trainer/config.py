@@ -13,7 +13,7 @@ from trainer.audit.findings import KINDS, SKIPPED_KINDS
 STARTER_ALPHA = 0.35
 FEW_PICTURES = 1000
 """Below it, an augmented view of each picture costs seconds and is half of what there is to learn from. Above, it takes
-as long as all pictures once more: on 1,714 of cats_dogs 98.2 % of 1,000 others were right without, 98.4 % with it."""
+as long as all pictures once more: from 1,714 of cats_dogs 97.7 % of 1,000 others were right, with it and without."""
 
 
 @dataclass(frozen=True)
