@@ -5,13 +5,13 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_runtime import Classifier
+from edge_runtime.board import board_model, kernel_text, temperature_c
 
 FRAME_SIZE = (480, 640)
 """(height, width): what most cameras give unless asked for more."""
@@ -151,7 +151,7 @@ def _time_stages(classifier: Classifier, frame: np.ndarray) -> np.ndarray:
 def peak_memory_bytes(root: Path = Path("/")) -> int:
     """This process's largest resident set since it started."""
     # Not getrusage() on Linux: its ru_maxrss begins with that of the process that started this one.
-    for line in _text(root / "proc/self/status").splitlines():
+    for line in kernel_text(root / "proc/self/status").splitlines():
         name, _, value = line.partition(":")
         if name == "VmHWM":
             return int(value.split()[0]) * 1024
@@ -172,16 +172,16 @@ def this_machine(root: Path = Path("/")) -> Machine:
         cores=os.cpu_count() or 1,
         os=platform.platform(),
         python=platform.python_version(),
-        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or UNAVAILABLE,
+        governor=kernel_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or UNAVAILABLE,
         temperature_c=cpu_temperature_c(root),
     )
 
 
 def cpu_name(root: Path = Path("/")) -> str:
     """A board's own name (from its device tree), else the processor's model name, else "unavailable"."""
-    if board := _text(root / "proc/device-tree/model"):
+    if board := board_model(root):
         return board
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in kernel_text(root / "proc/cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
             return value.strip()
@@ -189,28 +189,6 @@ def cpu_name(root: Path = Path("/")) -> str:
 
 
 def cpu_temperature_c(root: Path = Path("/")) -> float | str:
-    """The CPU's temperature in degrees Celsius, or "unavailable".
-
-    Linux lists thermal zones of batteries and radios too; the CPU's are named cpu-thermal (Raspberry Pi),
-    cpu0-thermal and the like, or x86_pkg_temp.
-    """
-    for kind, zone in _thermal_zones(root):
-        if kind.startswith("cpu") or kind == "x86_pkg_temp":
-            reading = _text(zone / "temp")
-            if reading.lstrip("-").isdigit():
-                return int(reading) / 1000
-    return UNAVAILABLE
-
-
-def _thermal_zones(root: Path) -> Iterator[tuple[str, Path]]:
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        yield _text(zone / "type"), zone
-
-
-def _text(path: Path) -> str:
-    """What a file under /proc or /sys says, empty where there is none or the kernel refuses it."""
-    try:
-        # The device tree ends its strings with a NUL.
-        return path.read_text(errors="replace").strip("\0 \n")
-    except OSError:
-        return ""
+    """The CPU's temperature in degrees Celsius, or "unavailable"."""
+    temperature = temperature_c(root)
+    return UNAVAILABLE if temperature is None else temperature

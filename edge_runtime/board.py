@@ -66,7 +66,9 @@ class Board:
 def board_model(root: Path = ROOT) -> str | None:
     """A board's own name, such as "Raspberry Pi 4 Model B Rev 1.4"."""
     return (
-        _text(root / "proc/device-tree/model") or _text(root / "sys/firmware/devicetree/base/model") or None
+        kernel_text(root / "proc/device-tree/model")
+        or kernel_text(root / "sys/firmware/devicetree/base/model")
+        or None
     )
 
 
@@ -78,7 +80,7 @@ def temperature_c(root: Path = ROOT) -> float | None:
     """
     for kind, zone in _thermal_zones(root):
         if kind.startswith("cpu") or kind == "x86_pkg_temp":
-            reading = _integer(_text(zone / "temp"))
+            reading = _integer(kernel_text(zone / "temp"))
             if reading is not None:
                 return reading / 1000
     return None
@@ -93,7 +95,7 @@ def throttle_flags(root: Path = ROOT, vcgencmd: str | None = None) -> int | None
     """
     # Below soc, soc@107c000000 or axi, by board and kernel.
     for path in sorted((root / "sys/devices/platform").glob("*/*firmware*/get_throttled")):
-        if (flags := _integer(_text(path), base=16)) is not None:
+        if (flags := _integer(kernel_text(path), base=16)) is not None:
             return flags
     if vcgencmd is None:
         return None
@@ -118,7 +120,7 @@ def throttle_history(flags: int) -> list[str]:
 
 def available_memory_bytes(root: Path = ROOT) -> int | None:
     """How much memory programs can still get without swapping."""
-    for line in _text(root / "proc/meminfo").splitlines():
+    for line in kernel_text(root / "proc/meminfo").splitlines():
         name, _, value = line.partition(":")
         kilobytes = _integer(value.removesuffix("kB"))
         if name == "MemAvailable" and kilobytes is not None:
@@ -126,9 +128,26 @@ def available_memory_bytes(root: Path = ROOT) -> int | None:
     return None
 
 
+# Vendor and product: on USB before and after the firmware was loaded, and on PCI.
+_CORALS = (
+    ("usb", "idVendor", "idProduct", {("1a6e", "089a"), ("18d1", "9302")}),
+    ("pci", "vendor", "device", {("0x1ac1", "0x089a")}),
+)
+
+
+def corals(bus: Path = Path("/sys/bus")) -> set[str]:
+    """On which buses Linux lists a Coral: "usb", "pci", both or none."""
+    return {
+        name
+        for name, vendor, product, known in _CORALS
+        for device in (bus / name / "devices").glob("*")
+        if (kernel_text(device / vendor), kernel_text(device / product)) in known
+    }
+
+
 def _thermal_zones(root: Path) -> Iterator[tuple[str, Path]]:
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        yield _text(zone / "type"), zone
+        yield kernel_text(zone / "type"), zone
 
 
 def _integer(text: str, base: int = 10) -> int | None:
@@ -139,7 +158,7 @@ def _integer(text: str, base: int = 10) -> int | None:
         return None
 
 
-def _text(path: Path) -> str:
+def kernel_text(path: Path) -> str:
     """What a file under /proc or /sys says; "" where there is none or the kernel refuses it."""
     try:
         # The device tree ends its strings with a NUL.

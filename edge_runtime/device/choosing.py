@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.board import corals
 from edge_runtime.device.crashes import CrashRecord
 from edge_runtime.device.name import CPU, EDGE_TPU, Device, DeviceError
 from edge_runtime.device.probe import probe
@@ -16,9 +17,6 @@ LIBRARY = "libedgetpu.so.1"
 _COMPILED = b"edgetpu-custom-op"
 """The name of the operator that stands for all that the compiler mapped; it is written out in the model."""
 _EXPORT = "litelens export RUN --out {model} --edge-tpu makes it where edgetpu_compiler is installed; copy both files"
-# Vendor and product: on USB before and after the firmware was loaded, and on PCI.
-_USB = {("1a6e", "089a"), ("18d1", "9302")}
-_PCI = {("0x1ac1", "0x089a")}
 
 
 @dataclass(frozen=True)
@@ -119,19 +117,4 @@ def _beside(model: Path) -> Path:
 
 def _coral_is_seen(bus: Path = Path("/sys/bus")) -> bool:
     """Whether Linux lists a Coral, on USB or PCI."""
-    listed = [
-        (bus / "usb/devices", "idVendor", "idProduct", _USB),
-        (bus / "pci/devices", "vendor", "device", _PCI),
-    ]
-    return any(
-        (_text(device / vendor), _text(device / product)) in known
-        for folder, vendor, product, known in listed
-        for device in folder.glob("*")
-    )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
+    return bool(corals(bus))

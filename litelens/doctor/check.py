@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from edge_runtime.board import kernel_text
+
 CHILD_TIMEOUT_S = 15
 """A Pi Zero needs some seconds to import NumPy and an interpreter."""
 TIMED_OUT, NOT_THERE = 124, 127
@@ -66,10 +68,7 @@ class Machine:
 
     def text(self, path: str) -> str:
         """What a file below root says; "" where there is none or it may not be read."""
-        try:
-            return (self.root / path).read_text(errors="replace").strip("\0 \n")
-        except OSError:
-            return ""
+        return kernel_text(self.root / path)
 
     def files(self, *patterns: str) -> Iterable[Path]:
         """The files below root that match, sorted."""

@@ -2,22 +2,16 @@
 
 import signal
 
+from edge_runtime.board import corals
 from litelens.doctor.check import Check, Machine, last_line
 
-_USB = {("1a6e", "089a"), ("18d1", "9302")}
-"""Vendor and product of a Coral on USB, before and after its firmware was loaded."""
-_PCI = {("0x1ac1", "0x089a")}
 _INSTALL = "sudo apt-get install -y libedgetpu1-std (from Google: https://coral.ai/software/#debian-packages)"
 
 
 def check_edge_tpu(machine: Machine) -> Check:
     """Whether a Coral is plugged in and can be used; without one nothing is needed."""
-    usb = any(
-        _is(machine, f"{device}/idVendor", f"{device}/idProduct", _USB) for device in _devices(machine, "usb")
-    )
-    pci = any(
-        _is(machine, f"{device}/vendor", f"{device}/device", _PCI) for device in _devices(machine, "pci")
-    )
+    seen = corals(machine.root / "sys/bus")
+    usb, pci = "usb" in seen, "pci" in seen
     if not usb and not pci:
         return Check("edge tpu", "ok", "no Coral seen")
     where = "a Coral on USB" if usb else "a Coral on PCI"
@@ -43,11 +37,3 @@ def check_edge_tpu(machine: Machine) -> Check:
             fix = f"sudo groupadd -f apex; echo '{rule}' | sudo tee /etc/udev/rules.d/65-apex.rules; then restart"
         return Check("edge tpu", "warn", f"{where}, which only root may open: no udev rule", fix)
     return Check("edge tpu", "ok", f"{where}, libedgetpu and its udev rule")
-
-
-def _devices(machine: Machine, bus: str) -> list[str]:
-    return [str(path.relative_to(machine.root)) for path in machine.files(f"sys/bus/{bus}/devices/*")]
-
-
-def _is(machine: Machine, vendor: str, product: str, known: set[tuple[str, str]]) -> bool:
-    return (machine.text(vendor), machine.text(product)) in known
