@@ -71,7 +71,7 @@ def test_a_device_installs_little(path):
     for imported in imports_of(ROOT / path):
         if imported.module in sys.stdlib_module_names or imported.module in MAY_IMPORT:
             continue
-        allowed = ON_A_DEVICE | (WHEN_USED if imported.lazy and path.parts[0] == "edge_runtime" else set())
+        allowed = ON_A_DEVICE | (WHEN_USED if imported.lazy and path.parts[0] != "litelens" else set())
         assert imported.module in allowed, imported
 
 

@@ -1,0 +1,1 @@
+"""What a bench found, as a file that can be kept, read and compared."""
