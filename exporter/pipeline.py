@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_runtime.classifier import Classifier
 from edge_runtime.decision import temper
+from edge_runtime.device import compiled_beside
 from edge_runtime.model_file import (
     GATE_OFF,
     GATE_PASSED,
@@ -277,7 +278,7 @@ def _compiled(
         say(HOW_TO_GET)
         return "Not compiled for the Edge TPU: edgetpu_compiler is not on the PATH.", {}
     compilation = compile_for_tpu(model, compiler)
-    path = out.with_name(f"{out.stem}_edgetpu.tflite")
+    path = compiled_beside(out)
     mapped = sum(operator.count for operator in compilation.operators if operator.mapped)
     note = (
         f"edgetpu_compiler {compilation.compiler_version} mapped {mapped} of "

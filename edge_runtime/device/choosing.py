@@ -58,7 +58,7 @@ def choose_device(
         if record:
             record.clear()
         return _on_edge_tpu(device, wanted, model, None, in_use)
-    if not os.path.exists(_beside(model)) and not _coral_is_seen():
+    if not os.path.exists(compiled_beside(model)) and not _coral_is_seen():
         return on_cpu
     if record:
         record.notice()
@@ -97,7 +97,7 @@ def _compiled_model(model: Path) -> Path:
         DeviceError: If it is absent, or holds another version, or nothing for the Edge TPU.
         ModelFileError: If either file is missing or damaged.
     """
-    path = _beside(model)
+    path = compiled_beside(model)
     export = _EXPORT.format(model=model.name)
     # Not Path's exists(), which raises where a folder may not be entered or the name is too long.
     if not os.path.exists(path):
@@ -111,7 +111,8 @@ def _compiled_model(model: Path) -> Path:
     return path
 
 
-def _beside(model: Path) -> Path:
+def compiled_beside(model: Path) -> Path:
+    """Where the file compiled for the Edge TPU is looked for: NAME_edgetpu.tflite beside NAME.tflite."""
     return model.parent / f"{model.stem}_edgetpu.tflite"
 
 

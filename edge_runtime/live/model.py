@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.classifier import Classifier
-from edge_runtime.device import choose_device
+from edge_runtime.device import choose_device, compiled_beside
 from edge_runtime.live.status import DeviceStatus
 
 Signature = tuple[tuple[int, ...] | None, ...]
@@ -58,7 +58,7 @@ def load_model(
 
 def signature(path: Path) -> Signature:
     """Another one after the file, or the one for the Edge TPU beside it, was written, replaced or linked elsewhere."""
-    return tuple(_identity(file) for file in (path, path.with_name(f"{path.stem}_edgetpu.tflite")))
+    return tuple(_identity(file) for file in (path, compiled_beside(path)))
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.config_tables import settings_of
 from edge_runtime.deciding.decider import DecidingSettings
 from edge_runtime.deciding.region import Region, parse_region
 from edge_runtime.deciding.smoothing import parse_smoothing
@@ -139,26 +140,11 @@ def _lines(values: dict[str, Any]) -> str:
 
 
 def _web(table: Any) -> WebSettings:
-    kinds = {"address": str, "token": str, "pictures": str, "keep_free_bytes": int}
     if not isinstance(table, dict):
         raise ConfigError(
             f"web is a {type(table).__name__}, expected a table", 'set address = "127.0.0.1:8080" in [web]'
         )
-    for name, value in table.items():
-        if name not in kinds:
-            nearest = difflib.get_close_matches(name, kinds, 1)
-            raise ConfigError(
-                f"unknown setting web.{name}",
-                f"did you mean {nearest[0]!r}?" if nearest else f"settings are {', '.join(kinds)}",
-            )
-        if not isinstance(value, kinds[name]) or isinstance(value, bool):
-            # Not the value itself: it may be the token.
-            raise ConfigError(
-                f"web.{name} is a {type(value).__name__}, expected {_KINDS.get(kinds[name], 'a text')}",
-                f"correct web.{name}",
-            )
-    pictures = table.get("pictures")
-    return WebSettings(**table | {"pictures": Path(pictures) if pictures else None})
+    return settings_of(WebSettings, table, "web.")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Who is told, and how: the settings of all sinks."""
 
-import dataclasses
-import difflib
 import re
 import socket
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from edge_runtime.config_tables import settings_of
 from edge_runtime.errors import ConfigError
 
 # The sinks themselves are imported by open_sinks when they are used: a run that only prints starts 0.1 s sooner.
@@ -165,7 +164,7 @@ def sink_settings(tables: dict[str, Any]) -> SinkSettings:
     Raises:
         ConfigError: If a name is unknown, a value has the wrong type or is out of bounds.
     """
-    return _settings(SinkSettings, tables, "")
+    return settings_of(SinkSettings, tables)
 
 
 def web_address(address: str) -> SplitResult:
@@ -247,36 +246,3 @@ def pin_and_label(text: str) -> tuple[int, str]:
 def _check_least(sink: str, name: str, value: float, least: float) -> None:
     if not value >= least:  # also a NaN
         raise ConfigError(f"{sink}: {name} is {value}, expected at least {least}", f"set {name} higher")
-
-
-def _settings(kind: type, values: dict[str, Any], within: str):
-    hints = get_type_hints(kind)
-    known = list(hints)
-    given = {}
-    for name, value in values.items():
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"settings are {', '.join(known)}"
-            raise ConfigError(f"unknown setting {within}{name}", hint)
-        given[name] = _value(hints[name], value, within + name)
-    for needed in dataclasses.fields(kind):
-        if needed.default is dataclasses.MISSING and needed.name not in given:
-            raise ConfigError(
-                f"{within}{needed.name} is missing", f"set {needed.name} in [{within.rstrip('.')}]"
-            )
-    return kind(**given)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    """The value as its field wants it: tables as settings, lists as tuples, whole numbers as such or as floats."""
-    part = next((kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)), None)
-    if part and isinstance(value, dict):
-        return _settings(part, value, f"{name}.")
-    wanted = {tuple[str, ...]: list, float: (int, float), int: int}.get(hint, dict if part else str)
-    right = isinstance(value, wanted) and not isinstance(value, bool)
-    if not right or wanted is list and not all(isinstance(item, str) for item in value):
-        names = {list: "a list of texts", dict: "a table", str: "a text", int: "a whole number"}
-        expected = names.get(wanted, "a number")
-        # Not the value itself where it may be an address with a password.
-        raise ConfigError(f"{name} is a {type(value).__name__}, expected {expected}", f"correct {name}")
-    return tuple(value) if wanted is list else value
