@@ -11,13 +11,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from benchmarks.latency import this_machine
-from edge_runtime.whole_file import write_whole
+from benchmarks.result_file import begin, write_result
 
 CHANGES = {
     "defaults": (),
@@ -40,6 +38,7 @@ CHANGES = {
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE")
 def main(data: Path, weights: Path, alpha: float, size: int, seeds: int, json_path: Path | None) -> None:
     """Trains with each change and each seed in turn and prints accuracies."""
+    began = begin()
     always = ["--data", data, "--weights", weights, "--alpha", alpha, "--size", size, "--no-tensorboard"]
     found: dict[str, list[dict]] = {name: [] for name in CHANGES}
     for seed in range(seeds):
@@ -53,8 +52,8 @@ def main(data: Path, weights: Path, alpha: float, size: int, seeds: int, json_pa
         values = [accuracy[judge] for accuracy in accuracies]
         click.echo(f"{name:24}{statistics.mean(values):8.4f}   {' '.join(f'{v:.4f}' for v in values)}")
     if json_path:
-        report = {"machine": asdict(this_machine()), "data": data.name, "alpha": alpha, "size": size, **found}
-        write_whole(json_path, (json.dumps(report, indent=1) + "\n").encode())
+        about = {"data": data.name, "alpha": alpha, "size": size, "judge": judge}
+        write_result(json_path, "default_settings", began, about | {"accuracies": found})
 
 
 def train(arguments: list) -> dict[str, float]:

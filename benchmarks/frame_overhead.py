@@ -7,7 +7,6 @@ slows down hits both alike. The overhead is the difference of their medians: cro
 scores of the output.
 """
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.latency import FRAME_SIZE, WARMUP_RUNS, Spread, synthetic_frame, this_machine
+from benchmarks.card.contract import Spread
+from benchmarks.measuring.bench import WARMUP_RUNS
+from benchmarks.measuring.frame import FRAME_SIZE, synthetic_frame
+from benchmarks.result_file import begin, write_result
 from edge_runtime import Classifier
-from edge_runtime.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def measure_overhead(path: Path, threads: int | None, runs: int) -> Overhead:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE")
 def main(models: tuple[Path, ...], threads: int | None, runs: int, json_path: Path | None) -> None:
     """Times each model and prints the medians of both and their difference."""
+    began = begin()
     click.echo(f"p50 in ms, {FRAME_SIZE[1]}x{FRAME_SIZE[0]} frames, {runs} runs")
     click.echo("input    threads   invoke  classify  overhead  model")
     measured = []
@@ -95,8 +97,7 @@ def main(models: tuple[Path, ...], threads: int | None, runs: int, json_path: Pa
         click.echo(f"{size:9}{found.threads:7}{times}  {model}")
     if json_path:
         models_json = [asdict(found) | {"overhead_p50_ms": found.p50_ms} for found in measured]
-        report = {"machine": asdict(this_machine()), "frame_size_px": FRAME_SIZE, "models": models_json}
-        write_whole(json_path, (json.dumps(report, indent=1) + "\n").encode())
+        write_result(json_path, "frame_overhead", began, {"frame_size_px": FRAME_SIZE, "models": models_json})
 
 
 if __name__ == "__main__":

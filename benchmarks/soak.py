@@ -24,9 +24,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.latency import this_machine
+from benchmarks.result_file import begin, write_result
 from edge_runtime.board import kernel_text
-from edge_runtime.whole_file import write_whole
 
 SETTLED_S = 60
 """After so long everything has been loaded and each buffer used: the memory at the start."""
@@ -77,7 +76,17 @@ def soak(model: Path, video: Path, seconds: float) -> Soak:
         _wait_for_port(broker)
         messages = stack.enter_context(_subscriber(broker))
         lines = stack.enter_context((folder / "lines").open("w"))
-        run = [sys.executable, "-m", "litelens", "run", str(model), "--camera", address, "--web", f"127.0.0.1:{page}"]
+        run = [
+            sys.executable,
+            "-m",
+            "litelens",
+            "run",
+            str(model),
+            "--camera",
+            address,
+            "--web",
+            f"127.0.0.1:{page}",
+        ]
         run += ["--mqtt", f"mqtt://127.0.0.1:{broker}", "--mqtt-prefix", "soak", "--history"]
         run += ["--hard-examples", str(folder / "hard"), "--state", str(folder / "state")]
         run += ["--web-pictures", str(folder / "pictures")]
@@ -89,7 +98,9 @@ def soak(model: Path, video: Path, seconds: float) -> Soak:
         memory, saved = _resident_bytes(process.pid), 0
         while (passed := time.monotonic() - start) < seconds:
             if process.poll() is not None:
-                raise click.ClickException(f"litelens run ended after {passed:.0f} s with {process.returncode}")
+                raise click.ClickException(
+                    f"litelens run ended after {passed:.0f} s with {process.returncode}"
+                )
             saved += _save_a_frame(page)
             time.sleep(min(SAVE_EVERY_S, max(0.0, seconds - passed)))
         end_memory, metrics = _resident_bytes(process.pid), _metrics(page)
@@ -209,12 +220,12 @@ def _resident_bytes(pid: int) -> int:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE")
 def main(model: Path, video: Path, minutes: float, json_path: Path | None) -> None:
     """Prints frames in, out and dropped, memory at the start and at the end, and the frames' ages."""
+    began = begin()
     found = soak(model, video, minutes * 60)
     for name, value in asdict(found).items():
         click.echo(f"{name:20}{value:>14,.1f}" if isinstance(value, float) else f"{name:20}{value:>14,}")
     if json_path:
-        report = {"machine": asdict(this_machine()), "model": str(model), "video": str(video)} | asdict(found)
-        write_whole(json_path, (json.dumps(report, indent=1) + "\n").encode())
+        write_result(json_path, "soak", began, {"model": model.name, "video": video.name} | asdict(found))
 
 
 if __name__ == "__main__":

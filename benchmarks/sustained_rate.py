@@ -21,10 +21,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.latency import FRAME_SIZE, this_machine
+from benchmarks.measuring.frame import FRAME_SIZE
+from benchmarks.result_file import begin, write_result
 from edge_runtime.capture import open_camera
 from edge_runtime.capture.frame import Frame
-from edge_runtime.whole_file import write_whole
 
 WARMUP_S = 2.0
 ALLOWED = 0.05
@@ -136,6 +136,7 @@ def main(
     """Prints wanted and reached rates of a model at several camera rates; OPTIONS go to `litelens run`."""
     if camera:
         run_with_camera(model, camera, options)
+    began = begin()
     click.echo("camera, fps  invoke, ms  wanted, fps  reached, fps  reached/wanted  age p50, ms  age p99, ms")
     rates = []
     for wanted in fps:
@@ -145,9 +146,8 @@ def main(
             f"{rate.reached_fps / rate.wanted_fps:15.1%} {rate.age_p50_ms:12.1f}{rate.age_p99_ms:13.1f}"
         )
     if json_path:
-        report = {"machine": asdict(this_machine()), "model": str(model), "options": options}
-        report["rates"] = [asdict(rate) for rate in rates]
-        write_whole(json_path, (json.dumps(report, indent=1) + "\n").encode())
+        measured = {"model": model.name, "options": options, "rates": [asdict(rate) for rate in rates]}
+        write_result(json_path, "sustained_rate", began, measured)
     sys.exit(0 if all(rate.sustained for rate in rates) else 3)
 
 

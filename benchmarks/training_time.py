@@ -13,13 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from benchmarks.latency import this_machine
-from edge_runtime.whole_file import write_whole
+from benchmarks.result_file import begin, write_result
 
 HELD_BACK = 0.15
 NOTEBOOK = Path(__file__).parent / "peers" / "notebook_recipe.py"
@@ -33,6 +31,7 @@ NOTEBOOK = Path(__file__).parent / "peers" / "notebook_recipe.py"
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE")
 def main(data: Path, weights: Path, alpha: float, rounds: int, json_path: Path | None) -> None:
     """Runs both recipes in turn and prints seconds, accuracy and the ratio."""
+    began = begin()
     found: dict[str, list[dict]] = {"notebook": [], "litelens": []}
     with tempfile.TemporaryDirectory() as temporary:
         pictures = Path(temporary) / "pictures"
@@ -48,8 +47,8 @@ def main(data: Path, weights: Path, alpha: float, rounds: int, json_path: Path |
     ratios = [o["seconds"] / n["seconds"] for n, o in zip(found["notebook"], found["litelens"], strict=True)]
     click.echo(f"litelens / notebook, whole processes: {statistics.median(ratios):.3f} (median of {rounds})")
     if json_path:
-        report = {"machine": asdict(this_machine()), "alpha": alpha, "ratio": statistics.median(ratios), **found}
-        write_whole(json_path, (json.dumps(report, indent=1) + "\n").encode())
+        measured = {"data": data.name, "alpha": alpha, "ratio": statistics.median(ratios), **found}
+        write_result(json_path, "training_time", began, measured)
 
 
 def lay_out(data: Path, to: Path) -> None:

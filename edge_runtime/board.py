@@ -1,9 +1,13 @@
-"""What the machine says of itself: its model, temperature, throttling and memory; None where it does not."""
+"""What the machine says of itself: its model, temperature, clock, throttling, power and memory; None where it does not.
+
+All of it is read, nothing is ever written.
+"""
 
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -97,15 +101,7 @@ def throttle_flags(root: Path = ROOT, vcgencmd: str | None = None) -> int | None
     for path in sorted((root / "sys/devices/platform").glob("*/*firmware*/get_throttled")):
         if (flags := _integer(kernel_text(path), base=16)) is not None:
             return flags
-    if vcgencmd is None:
-        return None
-    try:
-        asked = subprocess.run(
-            [vcgencmd, "get_throttled"], capture_output=True, text=True, timeout=_VCGENCMD_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return _integer(asked.stdout.strip().removeprefix("throttled="), base=16)
+    return _integer(_answer(vcgencmd, "get_throttled").strip().removeprefix("throttled="), base=16)
 
 
 def throttle_reasons(flags: int) -> list[str]:
@@ -118,12 +114,74 @@ def throttle_history(flags: int) -> list[str]:
     return throttle_reasons(flags >> SINCE_BOOT)
 
 
+def governor(root: Path = ROOT) -> str | None:
+    """What chooses the first core's frequency: "ondemand", "performance" ..."""
+    return kernel_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None
+
+
+def frequency_mhz(root: Path = ROOT) -> float | None:
+    """Of the fastest core at this moment.
+
+    From cpufreq, one reading for all cores that share a clock; else what x86 shows in /proc/cpuinfo, which in a virtual
+    machine is a constant.
+    """
+    policies = (root / "sys/devices/system/cpu/cpufreq").glob("policy*/scaling_cur_freq")
+    kilohertz = [_integer(kernel_text(path)) for path in policies]  # "<unknown>" where the driver cannot tell
+    if known := [value for value in kilohertz if value is not None]:
+        return max(known) / 1000
+    lines = [line.partition(":") for line in kernel_text(root / "proc/cpuinfo").splitlines()]
+    return (
+        max((_number(value) or 0 for name, _, value in lines if name.strip() == "cpu MHz"), default=0) or None
+    )
+
+
+def load_average(root: Path = ROOT) -> float | None:
+    """How many processes wanted to run: the kernel's mean of the last minute."""
+    return _number(kernel_text(root / "proc/loadavg").partition(" ")[0])
+
+
+def power_w(vcgencmd: str | None) -> float | None:
+    """What a Raspberry Pi 5's power chip gives to the board at this moment, all its rails together.
+
+    It measures behind its converters, so their losses are missing, and so is what USB devices take from the 5 V.
+
+    Args:
+        vcgencmd: The program to ask; None, and every other board, gives None.
+    """
+    return sum_of_rails_w(_answer(vcgencmd, "pmic_read_adc"))
+
+
+def sum_of_rails_w(answer: str) -> float | None:
+    """The power chip's answer in watts; None where it holds no rail with both its current and its voltage.
+
+    A line is "VDD_CORE_A current(7)=1.52700000A" or "VDD_CORE_V volt(15)=0.86173300V"; in brackets is the channel.
+    """
+    amperes, volts = {}, {}
+    for line in answer.splitlines():
+        name, _, value = line.strip().partition(" ")
+        for unit, readings in (("A", amperes), ("V", volts)):
+            reading = _number(value.rpartition("=")[2].removesuffix(unit))
+            if name.endswith(f"_{unit}") and reading is not None:
+                readings[name.removesuffix(f"_{unit}")] = reading
+    rails = amperes.keys() & volts.keys()  # of the input and the battery it knows the voltage alone
+    return sum(amperes[rail] * volts[rail] for rail in rails) if rails else None
+
+
 def available_memory_bytes(root: Path = ROOT) -> int | None:
     """How much memory programs can still get without swapping."""
+    return _meminfo_bytes(root, "MemAvailable")
+
+
+def total_memory_bytes(root: Path = ROOT) -> int | None:
+    """How much memory Linux has to give, without what the firmware and a graphics processor keep."""
+    return _meminfo_bytes(root, "MemTotal")
+
+
+def _meminfo_bytes(root: Path, wanted: str) -> int | None:
     for line in kernel_text(root / "proc/meminfo").splitlines():
         name, _, value = line.partition(":")
         kilobytes = _integer(value.removesuffix("kB"))
-        if name == "MemAvailable" and kilobytes is not None:
+        if name == wanted and kilobytes is not None:
             return kilobytes * 1024
     return None
 
@@ -150,12 +208,34 @@ def _thermal_zones(root: Path) -> Iterator[tuple[str, Path]]:
         yield kernel_text(zone / "type"), zone
 
 
+def _answer(vcgencmd: str | None, question: str) -> str:
+    """What the program prints; "" where there is none, or none within two seconds."""
+    if vcgencmd is None:
+        return ""
+    try:
+        asked = subprocess.run(
+            [vcgencmd, question], capture_output=True, text=True, timeout=_VCGENCMD_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout
+
+
 def _integer(text: str, base: int = 10) -> int | None:
     """What a file's text counts; None where it is no number."""
     try:
         return int(text, base)
     except ValueError:
         return None
+
+
+def _number(text: str) -> float | None:
+    """What a text says with or without a fraction; None where it is no finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
 
 
 def kernel_text(path: Path) -> str:

@@ -23,7 +23,7 @@ VERBS = {
     "service": ("edge_runtime.service.cli", "service", "Run a camera as a systemd service, from boot on."),
     "selftest": ("edge_runtime.selftest_cli", "selftest", "Say whether this device can do its work with a model file."),
     "doctor": ("litelens.doctor.cli", "doctor", "Say what is wrong with this machine, and how to mend it."),
-    "bench": ("benchmarks.cli", "bench", "Measure a model file's latency and memory here."),
+    "bench": ("benchmarks.cli", "bench", "Measure a model file's latency, memory and accuracy."),
     "demo": ("litelens.demo", "demo", "Go the whole way on pictures drawn for the purpose."),
 }
 

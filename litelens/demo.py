@@ -61,7 +61,7 @@ def demo(out: Path) -> None:
     _step("classify", model, *sorted(pictures.glob("test/*/*[05]0.jpg")))
     frames = _step("run", model, "--camera", video, capture=True)
     _compare(frames, labels)
-    _step("bench", model)
+    _step("bench", model, "--quick")
     click.secho(f"\n# done in {time.monotonic() - started:.0f} s; everything is in {out}", bold=True)
 
 

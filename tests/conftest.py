@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TINY = Path(__file__).parent / "data" / "tiny.tflite"
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 

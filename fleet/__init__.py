@@ -1,0 +1,1 @@
+"""Other machines, reached over ssh: commands are run and files copied there."""
