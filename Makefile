@@ -12,8 +12,9 @@ test: setup programs lint
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not soak"
 
 # Real servers, a browser and systemd, which the tests of the device run against; a test without its program is skipped.
-TEST_PACKAGES := chromium cmark-gfm faketime ffmpeg gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-bad gstreamer1.0-plugins-base \
-	gstreamer1.0-plugins-good mosquitto openssh-server python3-gi systemd
+TEST_PACKAGES := btrfs-progs chromium cmark-gfm faketime ffmpeg gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-bad gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good mosquitto openssh-server python3-gi \
+	strace systemd xfsprogs
 
 programs:
 	@dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || \

@@ -95,11 +95,9 @@ def bench_overhead(found: dict) -> str:
     """The bench's loop by the bare one."""
     rows = []
     for clock in ("wall", "processor"):
-        one, ratio = found[clock], found[clock]["ratio"]
-        between = f"{ratio['low'] - 1:+.2%} to {ratio['high'] - 1:+.2%}"
-        rows.append(
-            (clock, ms(one["bare_ms"]), ms(one["benched_ms"]), f"{ratio['median'] - 1:+.2%}", between)
-        )
+        one, overhead = found[clock], found[clock]["overhead"]
+        between = f"{overhead['low']:+.2%} to {overhead['high']:+.2%}"
+        rows.append((clock, ms(one["bare_ms"]), ms(one["benched_ms"]), f"{overhead['median']:+.2%}", between))
     head = ("ms a frame", "bare loop", "the bench's", "difference", "95 % interval")
     return f"{found['model']}, threads: {found['threads']}, {found['rounds']} rounds:\n\n{table(head, rows)}"
 

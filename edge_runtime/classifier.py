@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.decision import UNKNOWN, temper
+from edge_runtime.decision import UNKNOWN, TemperedLevels, temper
 from edge_runtime.errors import ModelFileError
 from edge_runtime.interpreter import Delegate, Interpreter, TensorSpec
 from edge_runtime.model_file import EXPORT_AGAIN, LABELS_NAME, ModelFile, SelfTestVector, read_model_file
@@ -86,6 +86,9 @@ class Classifier:
         self.input_size = self.interpreter.input.shape[1:3]
         self._resizer = Resizer(self.input_size)
         self._levels = _probabilities_of_levels(self.interpreter.output)
+        self._tempered_levels = None
+        if self._levels is not None:
+            self._tempered_levels = TemperedLevels(self._levels, self._temperature, self.half_step)
 
     @property
     def half_step(self) -> float:
@@ -138,14 +141,15 @@ class Classifier:
 
     def scores(self, output: np.ndarray) -> np.ndarray:
         """A raw output as probabilities, tempered by the manifest's decision rule: shape (classes,), float32."""
-        return self._tempered(self.probabilities(output))
+        if self._tempered_levels:
+            return self._tempered_levels.scores(output)
+        return temper(self.probabilities(output), self._temperature, self.half_step)
 
     def postprocess(self, output: np.ndarray, top_k: int = 3) -> list[Prediction]:
         """The `top_k` best predictions of a raw output, best first; ties go to the lower class id."""
-        probabilities = self.probabilities(output)
-        scores = self._tempered(probabilities)
-        # The model's own probabilities order the classes: two of them may be one score.
-        return [Prediction(i, self.labels[i], scores.item(i)) for i in _best(probabilities, top_k)]
+        scores = self.scores(output)
+        # The model's own output orders the classes: two of them may be one score.
+        return [Prediction(i, self.labels[i], scores.item(i)) for i in _best(output, top_k)]
 
     def answer(self, predictions: list[Prediction]) -> str:
         """The best label, or `UNKNOWN` where its score is below its class's threshold.
@@ -166,11 +170,10 @@ class Classifier:
         ]
         return max(found, key=lambda test: test.largest_difference - test.tolerance)
 
-    def _tempered(self, probabilities: np.ndarray) -> np.ndarray:
+    @property
+    def _temperature(self) -> float:
         manifest = self.model_file.manifest
-        if not manifest:
-            return probabilities
-        return temper(probabilities, manifest.decision.temperature, self.half_step)
+        return manifest.decision.temperature if manifest else 1.0
 
     def _difference(self, vector: SelfTestVector) -> int:
         output = self.invoke(vector.picture(self.input_size)[np.newaxis]).astype(int)
@@ -199,9 +202,9 @@ class Classifier:
                 )
 
 
-def _best(probabilities: np.ndarray, count: int) -> list[int]:
-    """The most probable classes, best first; of equals the lower class id is before."""
-    left, best = probabilities.copy(), []
+def _best(output: np.ndarray, count: int) -> list[int]:
+    """The classes of the highest values, best first; of equals the lower class id is before."""
+    left, best = output.astype(np.float32), []
     for _ in range(min(count, len(left))):
         best.append(int(left.argmax()))  # the first of equals
         left[best[-1]] = -np.inf

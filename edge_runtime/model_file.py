@@ -26,6 +26,8 @@ from edge_runtime.preprocessing import RESIZE_RULES
 SCHEMA_VERSION = 2
 LABELS_NAME = "labels.txt"
 MANIFEST_NAME = "litelens.json"
+LARGEST_MEMBER_BYTES = 2**22
+"""Of labels and manifest each, unpacked; with a thousand classes both are a few hundred kilobytes."""
 GATE_PASSED, GATE_OFF = "passed", "off"
 EXPORT_AGAIN = "export the run again: litelens export runs/NAME --out NAME.tflite"
 COPY_AGAIN = "copy the file again, or export it again"
@@ -237,9 +239,9 @@ def _unpack(path: Path, content: bytes) -> tuple[Manifest, tuple[str, ...], int]
             for name in (LABELS_NAME, MANIFEST_NAME):
                 if name not in members:
                     raise ModelFileError(f"{path} carries no {name}, only {sorted(members)}", EXPORT_AGAIN)
-            manifest_text = archive.read(MANIFEST_NAME).decode()
+            manifest_text = _member(archive, MANIFEST_NAME)
             # Not splitlines(): it also breaks at U+2028, form feeds and others that a label may hold.
-            labels = tuple(archive.read(LABELS_NAME).decode().removesuffix("\n").split("\n"))
+            labels = tuple(_member(archive, LABELS_NAME).removesuffix("\n").split("\n"))
     except _DAMAGED_ZIP as problem:
         if isinstance(problem, zipfile.BadZipFile) and not zipfile.is_zipfile(io.BytesIO(content)):
             raise _without_zip(path, content) from problem
@@ -249,6 +251,15 @@ def _unpack(path: Path, content: bytes) -> tuple[Manifest, tuple[str, ...], int]
     except ModelFileError as problem:
         raise ModelFileError(f"{path}: {problem}", problem.hint) from problem
     return manifest, labels, min(info.header_offset for info in members.values())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    # A compressed file of 0.4 MB may unpack to 400 MB.
+    with archive.open(name) as file:
+        content = file.read(LARGEST_MEMBER_BYTES + 1)
+    if len(content) > LARGEST_MEMBER_BYTES:
+        raise ValueError(f"{name} is larger than {LARGEST_MEMBER_BYTES} bytes")
+    return content.decode()
 
 
 def check_labels(labels: tuple[str, ...], where: str) -> None:

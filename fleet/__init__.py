@@ -1,1 +1,1 @@
-"""Other machines, reached over ssh: commands are run and files copied there."""
+"""From a proven model file to many devices: over ssh, or through a signed repository that they follow."""

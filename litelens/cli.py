@@ -22,7 +22,11 @@ VERBS = {
     "run": ("edge_runtime.live.cli", "run", "Watch a camera: label its frames, tell what comes and goes."),
     "service": ("edge_runtime.service.cli", "service", "Run a camera as a systemd service, from boot on."),
     "selftest": ("edge_runtime.selftest_cli", "selftest", "Say whether this device can do its work with a model file."),
+    "store": ("edge_runtime.store.cli", "store", "Keep versions of models on this device, switch, go back."),
+    "update": ("edge_runtime.updating.cli", "update", "Take the newest model that a signed repository offers."),
     "doctor": ("litelens.doctor.cli", "doctor", "Say what is wrong with this machine, and how to mend it."),
+    "publish": ("fleet.repository.cli", "publish", "Offer a model file to all devices that follow a repository."),
+    "repo": ("fleet.repository.cli", "repo", "Look after a signed repository: its keys and signatures."),
     "bench": ("benchmarks.cli", "bench", "Measure a model file's latency, memory and accuracy."),
     "demo": ("litelens.demo", "demo", "Go the whole way on pictures drawn for the purpose."),
 }

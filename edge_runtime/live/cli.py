@@ -26,6 +26,7 @@ from edge_runtime.live.reload import RunningModel
 from edge_runtime.live.settings import RunSettings, load_settings, to_toml
 from edge_runtime.service.notify import Notifier
 from edge_runtime.sinks.open_sink import default_state_folder, open_sinks
+from edge_runtime.store.served import Served
 
 ENDS_WITHIN_S = 1.8
 """After a signal; then the process ends by force, whatever hangs: a driver, a disk. Undelivered events are on disk."""
@@ -154,8 +155,9 @@ def watch(path: Path, settings: RunSettings) -> None:
         in_use = model.current.device.used != CPU
         return load_model(path, settings.device, settings.threads, state, in_use=in_use)
 
-    stop, skipped = threading.Event(), Skipped()
+    stop, skipped, served = threading.Event(), Skipped(), Served(path, _report)
     with _Signals(stop) as signals:
+        served.started()  # before the model is loaded: it may go back to the version before
         model = RunningModel(load_model(path, settings.device, settings.threads, state), load_again, _report)
         source = _open(settings, model, skipped, stop)
         live = Live(
@@ -171,7 +173,7 @@ def watch(path: Path, settings: RunSettings) -> None:
             region=settings.region,
             max_frames=settings.max_frames,
         )
-        with _page(live, settings):
+        with _page(live, settings), served.watched(live.status):
             signals.run(live, wait=source.live)
         skipped.sum_up()
         if frames := live.status().skipped:

@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge_runtime.decision import temper
+from edge_runtime.decision import TemperedLevels, temper
 
 HALF_STEP = 1 / 512
 LEVELS = st.lists(st.integers(0, 255), min_size=2, max_size=120).filter(any)
@@ -94,3 +94,16 @@ def test_rows_together_are_rows_one_by_one(rows, temperature):
 )
 def test_classes_that_show_zero_share_half_a_step(levels, expected):
     assert temper(of_levels(levels), 2.0, HALF_STEP)[0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype, zero_point", [(np.uint8, 0), (np.int8, -128), (np.uint8, 3)])
+@given(LEVELS, st.floats(1e-3, 1e3) | st.just(1.0))
+def test_levels_are_tempered_to_the_bit_as_probabilities_are(dtype, zero_point, levels, temperature):
+    output = np.array(levels, np.uint8).view(dtype)
+    patterns = np.arange(256, dtype=np.uint8).view(dtype)
+    of_patterns = (patterns.astype(np.float32) - zero_point) / np.float32(256)
+    probabilities = of_patterns.take(output.view(np.uint8))
+    assume((probabilities > 0).any())
+    tempered = TemperedLevels(of_patterns, temperature, HALF_STEP)
+    for _ in range(2):  # the second time the powers are looked up
+        assert np.array_equal(tempered.scores(output), temper(probabilities, temperature, HALF_STEP))

@@ -14,6 +14,7 @@ from edge_runtime.decision import DecisionRule
 from edge_runtime.errors import ModelFileError
 from edge_runtime.model_file import (
     LABELS_NAME,
+    LARGEST_MEMBER_BYTES,
     MANIFEST_NAME,
     Accuracy,
     Gate,
@@ -275,6 +276,21 @@ def test_refuses_manifests_it_does_not_know(whole, manifest, file, alter, messag
 def test_refuses_other_zip_members(whole, file, members, message):
     file.write_bytes(repacked(whole, **members))
     with pytest.raises(ModelFileError, match=message):
+        read_model_file(file)
+
+
+@pytest.mark.parametrize("name", [LABELS_NAME, MANIFEST_NAME])
+def test_refuses_what_unpacks_to_more_than_a_device_has_memory_for(whole, manifest, file, name):
+    members = {LABELS_NAME: b"blue\ngreen\nred\n", MANIFEST_NAME: manifest.to_json().encode()}
+    members[name] += b" " * LARGEST_MEMBER_BYTES
+    packed = io.BytesIO(whole[:400])
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    file.write_bytes(packed.getvalue())
+    with pytest.raises(
+        ModelFileError, match=f"is damaged: {name} is larger than {LARGEST_MEMBER_BYTES} bytes"
+    ):
         read_model_file(file)
 
 

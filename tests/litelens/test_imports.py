@@ -22,7 +22,7 @@ TENSORFLOW = {"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization"
 # A Raspberry Pi installs these and an interpreter, which is imported by name.
 ON_A_DEVICE = {"numpy", "PIL", "click"}
 # Extras, and what Debian packages for a Pi: imported when they are used.
-WHEN_USED = {"cv2", "picamera2", "paho", "starlette", "uvicorn", "h11", "gpiozero"}
+WHEN_USED = {"cv2", "picamera2", "paho", "starlette", "uvicorn", "h11", "gpiozero", "tuf"}
 
 
 class Import(NamedTuple):
