@@ -11,7 +11,7 @@ from benchmarks.measuring.bench import bench as measure
 from benchmarks.measuring.table import table
 from edge_runtime.cli import model_argument, threads_option
 from edge_runtime.live.settings import RunSettings
-from edge_runtime.whole_file import write_whole
+from edge_runtime.whole_file import check_folders, write_whole
 
 COMMANDS = {
     # name: (module, command, one line for `litelens bench --help`, so that nothing is imported to print it)
@@ -91,6 +91,7 @@ def bench(
     After a warm-up, 5 windows of 10 s of a 640x480 frame, or of the pictures in DIR, stage by stage; then the thread
     counts and the start of a new process. About 90 s on two cores.
     """
+    check_folders(json_path, markdown_path, html_path)
     if host:
         card = _bench_on(host, model, data, quick=quick, threads=threads, device=device)
     else:

@@ -23,10 +23,7 @@ def write_together(contents: dict[Path, bytes]) -> None:
         WriteError: If a path is a directory, or a folder is absent, not writable or full; then no file has changed.
     """
     for path in contents:
-        if os.path.isdir(path):
-            raise WriteError(
-                f"{path} is a directory, expected a file to write", f"name a file in it: {path / 'NAME'}"
-            )
+        _check_no_folder(path)
     temporaries: dict[Path, str] = {}
     try:
         for path, content in contents.items():
@@ -49,6 +46,32 @@ def write_together(contents: dict[Path, bytes]) -> None:
         for temporary in temporaries.values():
             if os.path.exists(temporary):
                 os.unlink(temporary)
+
+
+def check_folders(*paths: Path | None) -> None:
+    """Refuses now what could not be written later, before what takes long.
+
+    Args:
+        paths: Files to be written; None is none.
+
+    Raises:
+        WriteError: If a path is a directory, or its folder is absent or not writable.
+    """
+    for path in filter(None, paths):
+        _check_no_folder(path)
+        if not path.parent.is_dir():
+            raise WriteError(
+                f"cannot write {path}: there is no folder {path.parent}", f"mkdir -p {path.parent}"
+            )
+        if not os.access(path.parent, os.W_OK):
+            raise WriteError(f"cannot write {path}: {path.parent} is not writable", "name another folder")
+
+
+def _check_no_folder(path: Path) -> None:
+    if os.path.isdir(path):
+        raise WriteError(
+            f"{path} is a directory, expected a file to write", f"name a file in it: {path / 'NAME'}"
+        )
 
 
 def _umask() -> int:

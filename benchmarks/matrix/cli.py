@@ -14,7 +14,7 @@ from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.pictures import Pictures, find_pictures
 from benchmarks.result_file import begin, write_result
 from edge_runtime.errors import DataError
-from edge_runtime.whole_file import write_whole
+from edge_runtime.whole_file import check_folders, write_whole
 
 MOST_THREADS = 64
 
@@ -102,6 +102,7 @@ def matrix(
     each round all have a turn, in another order, so that a machine that slows down slows all alike. Models or
     interpreters that fail are told, and the rest goes on.
     """
+    check_folders(json_path, html_path)
     began = begin()
     candidates = find_candidates(list(paths))
     pictures = _find_pictures(data, candidates) if data else None

@@ -10,6 +10,7 @@ from PIL import Image
 from benchmarks import cli
 from benchmarks.card.json_file import read_card
 from benchmarks.measuring.bench import Extent
+from benchmarks.measuring.table import table
 from edge_runtime.errors import WriteError
 
 FILES = ("card.json", "card.md", "card.html")
@@ -62,16 +63,21 @@ def test_memory_is_not_that_of_the_process_before(quick):
     assert read_card(out / "card.json").memory.peak_bytes < 200e6
 
 
-def test_a_card_that_cannot_be_written_is_an_error_after_the_table(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("option", ["--json", "--markdown", "--html"])
+def test_a_card_that_could_not_be_written_is_an_error_before_anything_is_measured(tiny, tmp_path, option):
+    ended = CliRunner().invoke(cli.bench, [str(tiny), option, str(tmp_path / "absent" / "card")])
+    assert isinstance(ended.exception, WriteError)
+    assert (
+        f"there is no folder {tmp_path / 'absent'}" in str(ended.exception) and "window" not in ended.stderr
+    )
+
+
+def test_a_folder_that_goes_away_meanwhile_leaves_the_table(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "QUICK", Extent(1, 0.1, 0.05, 0.05, cold_starts=1))
-    arguments = [
-        tiny,
-        "--quick",
-        "--threads",
-        os.cpu_count() + 1,
-        "--json",
-        tmp_path / "absent" / "card.json",
-    ]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(cli, "table", lambda card: folder.rmdir() or table(card))
+    arguments = [tiny, "--quick", "--threads", os.cpu_count() + 1, "--json", folder / "card.json"]
     ended = CliRunner().invoke(cli.bench, list(map(str, arguments)))
     assert isinstance(ended.exception, WriteError)
     assert "(more than the" in ended.stdout and "p50" in ended.stdout

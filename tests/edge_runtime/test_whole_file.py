@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from edge_runtime.errors import WriteError
-from edge_runtime.whole_file import write_together, write_whole
+from edge_runtime.whole_file import check_folders, write_together, write_whole
 
 
 def test_writes_a_new_file_as_open_would(tmp_path):
@@ -40,6 +40,14 @@ def below_a_file(tmp_path):
 
 def with_too_long_a_name(tmp_path):
     return tmp_path / ("x" * 300)
+
+
+@pytest.mark.parametrize("target", [a_directory, in_an_absent_folder, below_a_file])
+def test_refuses_them_before_there_is_anything_to_write(tmp_path, target):
+    path = target(tmp_path)
+    with pytest.raises(WriteError) as caught:
+        check_folders(None, tmp_path / "fine", path)
+    assert str(path) in str(caught.value) and caught.value.hint
 
 
 @pytest.mark.parametrize("target", [a_directory, in_an_absent_folder, below_a_file, with_too_long_a_name])
