@@ -1,4 +1,4 @@
-"""Looks at a repository with copies of a device's state, and dies before each change to the disk (tests/dying.py).
+"""Looks at a repository with copies of a device's state, and dies before each change to the disk (tests/support/dying.py).
 
 python interrupting.py REQUEST.json FOLDER: FOLDER/0 is the state.
 """

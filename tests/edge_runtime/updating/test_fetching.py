@@ -322,7 +322,7 @@ def test_killed_at_any_instant_nothing_seen_is_forgotten(world, request_of, look
     newest = (world.metadata / "timestamp.json").read_bytes()
     (tmp_path / "request.json").write_text(json.dumps(asdict(request_of())))
     command = [sys.executable, Path(__file__).with_name("interrupting.py"), tmp_path / "request.json", folder]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/support'}"}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
     states = [path for path in folder.iterdir() if path.name != "0"]

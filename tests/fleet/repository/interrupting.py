@@ -1,4 +1,4 @@
-"""Does one thing to copies of a repository and dies before each change to the disk (tests/dying.py).
+"""Does one thing to copies of a repository and dies before each change to the disk (tests/support/dying.py).
 
 python interrupting.py WHAT FOLDER MODEL.tflite: FOLDER/0 holds site/ and keys/. WHAT is publish, rotate or create.
 """

@@ -30,7 +30,7 @@ def interrupted(tmp_path, site):
             text=True,
             timeout=300,
             cwd=ROOT,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/support'}"},
         )
         assert ended.returncode == 0, ended.stderr
         return sorted((path for path in site.iterdir() if path != begin), key=lambda path: int(path.name))
@@ -120,7 +120,7 @@ def test_a_reader_in_the_midst_of_many_publishes(device, publish, keyring, repac
         models[-1].write_bytes(repack(version=str(version)).read_bytes())
     command = [sys.executable, "-c", program, site, keyring().folders[0], *models]
     seen = []
-    with subprocess.Popen(command, cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}) as publisher:
+    with subprocess.Popen(command, cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/support'}"}) as publisher:
         while publisher.poll() is None:
             seen.append(int(device().version))
         assert publisher.returncode == 0
