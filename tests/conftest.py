@@ -75,6 +75,19 @@ def interrupt():
 
 
 @pytest.fixture
+def vcgencmd(tmp_path):
+    """A program in vcgencmd's place."""
+
+    def write(script: str) -> str:
+        path = tmp_path / "vcgencmd"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
 def video(tmp_path, coloured) -> Path:
     """Five red frames as an MJPG AVI."""
     cv2 = pytest.importorskip("cv2")

@@ -51,19 +51,6 @@ def machine(tmp_path):
     return write
 
 
-@pytest.fixture
-def vcgencmd(tmp_path):
-    """A program in vcgencmd's place."""
-
-    def write(script: str) -> str:
-        path = tmp_path / "vcgencmd"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return str(path)
-
-    return write
-
-
 @pytest.mark.parametrize(
     "files, model, temperature, flags",
     [

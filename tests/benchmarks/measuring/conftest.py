@@ -74,19 +74,6 @@ def machine(tmp_path):
     return write
 
 
-@pytest.fixture
-def vcgencmd(tmp_path):
-    """A program in vcgencmd's place."""
-
-    def write(script: str) -> str:
-        path = tmp_path / "vcgencmd"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return str(path)
-
-    return write
-
-
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory, coloured) -> Path:
     """Pictures of the tiny model's classes below test/: five, one of them in the wrong folder; two files that are none."""
