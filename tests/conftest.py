@@ -1,5 +1,7 @@
 """The tiny model, pictures of one colour, and the command as a user runs it."""
 
+import fcntl
+import os
 import shutil
 import signal
 import subprocess
@@ -51,6 +53,21 @@ def litelens():
     def run(*arguments: object, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "litelens", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, **{"timeout": 120, **options})
+
+    return run
+
+
+@pytest.fixture
+def litelens_here(monkeypatch):
+    """Runs the command in this process, where TensorFlow is imported once for many tests; returns click's result."""
+
+    def run(*arguments: object, cwd: Path = Path()):
+        from click.testing import CliRunner
+
+        from litelens.cli import main
+
+        monkeypatch.chdir(cwd)
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     return run
 
@@ -118,25 +135,44 @@ def tmpfs(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def parts(tmp_path_factory) -> Path:
-    """Rendered pictures of six classes, split, with a broken file among them."""
-    from edge_runtime.rendering import write_pictures
+def made_once(tmp_path_factory):
+    """The folder of a name, which `make` fills in the first process of pytest-xdist that asks; the others wait for it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all processes
 
-    folder = tmp_path_factory.mktemp("parts")
-    write_pictures(folder, {"train": 15, "validation": 5, "test": 5}, seed=5)
-    (folder / "train" / "gear" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
-    return folder
+    def made(name: str, make) -> Path:
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / name).exists():
+                make(folder / f"{name}.making")
+                (folder / f"{name}.making").rename(folder / name)
+        return folder / name
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def trained_run(parts, tmp_path_factory) -> Path:
-    """The run folder of a short training on the rendered pictures (about a minute)."""
+def parts(made_once) -> Path:
+    """Rendered pictures of six classes, split, with a broken file among them."""
+    from edge_runtime.rendering import write_pictures
+
+    def make(folder: Path) -> None:
+        write_pictures(folder, {"train": 15, "validation": 5, "test": 5}, seed=5)
+        (folder / "train" / "gear" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+
+    return made_once("parts", make)
+
+
+@pytest.fixture(scope="session")
+def trained_run(parts, made_once, tmp_path_factory) -> Path:
+    """The run folder of a short training on the rendered pictures (half a minute); this process's own, for its exports."""
     from trainer.config import TrainConfig
     from trainer.training import train
 
-    out = tmp_path_factory.mktemp("runs") / "parts"
-    train(TrainConfig(data=str(parts), weights="starter", size=96, epochs=(10, 1)), out)
-    return out
+    config = TrainConfig(data=str(parts), weights="starter", size=96, epochs=(10, 1))
+    trained = made_once("trained", lambda folder: train(config, folder))
+    return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "parts")
 
 
 def _random_pictures(count: int, size: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def test_classifies_without_tensorflow(arguments, tiny, pictures):
     [
         ("info", "{tiny}"),
         ("verify", "{tiny}"),
-        ("bench", "{tiny}", "--threads", "1"),
+        ("bench", "{tiny}", "--quick", "--threads", "1"),
         ("selftest", "{tiny}"),
         ("doctor",),
         ("--help",),

@@ -364,7 +364,7 @@ def test_the_check_places_every_operator_where_the_compiler_did(log, rebuilt):
         ("MobileNet", None, False),
         ("MobileNet", 1, True),
         # retrain_classification_ptq_tf2.ipynb compiles its backbone, too; its log is not published.
-        ("MobileNetV2", 1, True),
+        pytest.param("MobileNetV2", 1, True, marks=pytest.mark.soak),
     ],
 )
 def test_the_models_of_corals_tutorials(network, batch, compiles):

@@ -22,7 +22,11 @@ def folders(tmp_path):
     [
         (["--size", "96"], 1, "no pictures are named"),
         (["--data", "good", "--size", "8"], 1, "size is 8"),
-        (["--data", "good", "--weights", "starter", "--alpha", "1"], 1, "starter weights are for mobilenet_v2 of alpha 0.35"),
+        (
+            ["--data", "good", "--weights", "starter", "--alpha", "1"],
+            1,
+            "starter weights are for mobilenet_v2 of alpha 0.35",
+        ),
         (["--data", "good", "--config", "typo.toml"], 1, "did you mean 'learning_rate'?"),
         (["--data", "good", "--backbone", "vgg19"], 2, "'mobilenet_v2', 'mobilenet', 'xception'"),
         (["--data", "good", "--strict", "leakege"], 1, "did you mean 'leakage'?"),
@@ -49,11 +53,10 @@ def test_settings_that_cannot_be_used(litelens, folders, arguments, exit_code, s
         (["--data", "good", "--out", "typo.toml/run"], "typo.toml is a file"),
     ],
 )
-def test_pictures_and_weights_that_cannot_be_used(litelens, folders, arguments, says):
-    ended = litelens("train", "--out", "run", *arguments, cwd=folders)
-    assert ended.returncode == 1, ended.stderr
+def test_pictures_and_weights_that_cannot_be_used(litelens_here, folders, arguments, says):
+    ended = litelens_here("train", "--out", "run", *arguments, cwd=folders)
+    assert ended.exit_code == 1, ended.stderr
     assert "error: " in ended.stderr and says in ended.stderr and "hint: " in ended.stderr
-    assert "Traceback" not in ended.stderr
     assert not (folders / "run").exists()
 
 

@@ -186,7 +186,13 @@ def test_a_hostile_label_is_text(open_page, server, loop):
     assert page.title() == "tiny – litelens"
 
 
-@pytest.mark.parametrize("labels", [("blue", "green", "red"), tuple("x" * 60 + str(i) for i in range(120))])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(("blue", "green", "red"), id="three", marks=pytest.mark.soak),
+        pytest.param(tuple("x" * 60 + str(i) for i in range(120)), id="120 long ones"),
+    ],
+)
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_nothing_scrolls_sideways(open_page, server, loop, coloured, viewport, labels):
     loop.labels = labels

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.audit.duplicates import RADIUS, close_pairs, look_alike_groups
+from trainer.audit.duplicates import RADIUS, close_pairs, look_alike_groups, looking_like
 from trainer.audit.findings import Inspection
 from trainer.audit.inspection import inspect_files
 
@@ -50,6 +50,20 @@ def test_finds_a_picture_saved_anew(save, scene, name, options, change):
     doubles = [save(f"{seed}_{name}", change(scene(seed, (240, 320))), **options) for seed in range(8)]
     groups = look_alike_groups(inspect_files(originals + doubles))
     assert groups == [[n, n + 8] for n in range(8)]
+
+
+def test_finds_those_of_many_that_look_like_one(save, scene):
+    names = [save(f"{seed}.png", scene(seed % 3)) for seed in range(6)]
+    flat = save("flat.png", Image.new("RGB", (160, 120), "red"))
+    inspections = inspect_files(names)
+    hashes = np.array([inspection.perceptual_hash for inspection in inspections], np.uint64)
+    thumbnails = np.stack([np.frombuffer(inspection.thumbnail, np.uint8) for inspection in inspections])
+    double, other, featureless = inspect_files(
+        [save("double.jpg", scene(1), quality=60), save("other.png", scene(9)), flat]
+    )
+    assert looking_like(double, hashes, thumbnails) == [1, 4]
+    assert looking_like(other, hashes, thumbnails) == looking_like(featureless, hashes, thumbnails) == []
+    assert looking_like(double, hashes[:0], thumbnails[:0]) == []
 
 
 @pytest.mark.slow

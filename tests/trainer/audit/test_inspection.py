@@ -15,7 +15,7 @@ from PIL import Image
 from edge_runtime.errors import PictureError
 from edge_runtime.pictures import MOST_PIXELS, read_picture
 from trainer.audit.findings import SKIPPED_KINDS
-from trainer.audit.inspection import inspect_file, inspect_files
+from trainer.audit.inspection import inspect_content, inspect_file, inspect_files
 
 ODD = Path(__file__).parents[3].parent / "shared" / "data" / "odd"
 
@@ -142,6 +142,7 @@ PLAIN = Image.new("RGB", (20, 20), "blue")
 def test_says_what_a_file_is(save, name, content, kinds):
     path = save(name, content)
     inspection = inspect_file(path)
+    assert inspect_content(path, content) == inspection, "before it is a file"
     assert [finding.kind for finding in inspection.findings] == kinds
     assert inspection.usable is not bool(set(kinds) & set(SKIPPED_KINDS))
     assert inspection.sha256 == hashlib.sha256(content).hexdigest()

@@ -38,31 +38,31 @@ def run_folder(small_net, small_pictures, tmp_path_factory) -> tuple[Path, np.nd
 
 
 @pytest.mark.slow
-def test_a_run_is_judged_on_its_own_test_split(litelens, run_folder):
+def test_a_run_is_judged_on_its_own_test_split(litelens_here, run_folder):
     folder, _ = run_folder
-    ended = litelens("evaluate", folder, "--json")
-    assert ended.returncode == 0, ended.stderr
+    ended = litelens_here("evaluate", folder, "--json")
+    assert ended.exit_code == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert (found["split"], found["pictures"]) == ("test", 32)
     assert found["accuracy"] == 1.0  # pictures 0, 8, 16 ... are in train
 
 
 @pytest.mark.slow
-def test_a_run_is_judged_on_any_pictures_and_says_if_it_knows_them(litelens, run_folder):
+def test_a_run_is_judged_on_any_pictures_and_says_if_it_knows_them(litelens_here, run_folder):
     folder, _ = run_folder
     data = load_config(folder / "config.toml").data
-    ended = litelens("evaluate", folder, "--data", data, "--json")
+    ended = litelens_here("evaluate", folder, "--data", data, "--json")
     found = json.loads(ended.stdout)
     assert (found["pictures"], found["accuracy"]) == (64, 56 / 64)
     assert "16 of these 64 pictures were trained on" in ended.stderr
 
 
 @pytest.mark.slow
-def test_predictions_are_the_float_models(litelens, run_folder, tmp_path):
+def test_predictions_are_the_float_models(litelens_here, run_folder, tmp_path):
     folder, probabilities = run_folder
     data = load_config(folder / "config.toml").data
-    ended = litelens("predict", folder, data, "--csv", tmp_path / "p.csv", "--chart", tmp_path / "p.png")
-    assert ended.returncode == 0, ended.stderr
+    ended = litelens_here("predict", folder, data, "--csv", tmp_path / "p.csv", "--chart", tmp_path / "p.png")
+    assert ended.exit_code == 0, ended.stderr
     with (tmp_path / "p.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
     assert head == ["id", *LABELS] and len(rows) == 64
