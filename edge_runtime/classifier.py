@@ -64,6 +64,7 @@ class Classifier:
         threads: int | None = None,
         library: str | None = None,
         delegate: Delegate | None = None,
+        interpreter: Interpreter | None = None,
     ):
         """Loads a model file.
 
@@ -74,6 +75,8 @@ class Classifier:
             library: Which interpreter, a key of edge_runtime.interpreter.LIBRARIES; None takes the first
                 installed.
             delegate: What runs a model that was compiled for it; edge_runtime.device chooses both.
+            interpreter: One that has loaded the model already, or stands in for one; None: it is loaded into an
+                Interpreter of these threads, library and delegate.
 
         Raises:
             ModelFileError: If the file is damaged, foreign, or its labels do not fit its output.
@@ -81,7 +84,9 @@ class Classifier:
         """
         self.model_file = model if isinstance(model, ModelFile) else read_model_file(model)
         self.labels = self.model_file.labels
-        self.interpreter = Interpreter(self.model_file.path, threads or default_threads(), library, delegate)
+        self.interpreter = interpreter or Interpreter(
+            self.model_file.path, threads or default_threads(), library, delegate
+        )
         self._check_tensors()
         self.input_size = self.interpreter.input.shape[1:3]
         self._resizer = Resizer(self.input_size)

@@ -38,37 +38,25 @@ def version(name: str) -> str:
     return metadata.version(INTERPRETERS[name][1])
 
 
-class MatrixClassifier(Classifier):
-    """The device's Classifier, on an interpreter that the device does not use or a model that it does not take."""
+def matrix_classifier(candidate: Candidate, name: str, threads: int) -> Classifier:
+    """The device's Classifier, on an interpreter that the device does not use or a model that it does not take.
 
-    def __init__(self, candidate: Candidate, name: str, threads: int):
-        """Loads a candidate.
+    Args:
+        candidate: Any of a matrix's.
+        name: A key of INTERPRETERS.
+        threads: How many threads one invoke may use.
 
-        Args:
-            candidate: Any of a matrix's.
-            name: A key of INTERPRETERS.
-            threads: How many threads one invoke may use.
-
-        Raises:
-            ModelFileError: If the labels do not fit the output.
-            InterpreterError: If the interpreter refuses the model.
-        """
-        self._candidate, self._name = candidate, name
-        super().__init__(candidate.model_file, threads, "ai_edge_litert" if name == COMPILED_MODEL else name)
-
-    @property
-    def interpreter(self):
-        """What runs the model: of edge_runtime.interpreter.Interpreter's interface."""
-        return self._interpreter
-
-    @interpreter.setter
-    def interpreter(self, loaded: Interpreter) -> None:
-        """Takes what Classifier loaded, and puts before or in its place what the cell asks for."""
-        if self._name == COMPILED_MODEL:
-            loaded = CompiledModel(self._candidate.model_file.path, loaded)
-        if loaded.input.dtype != np.uint8:
-            loaded = TakesBytes(loaded, self._candidate.normalisation or UNKNOWN)
-        self._interpreter = loaded
+    Raises:
+        ModelFileError: If the labels do not fit the output.
+        InterpreterError: If the interpreter refuses the model.
+    """
+    path = candidate.model_file.path
+    loaded = Interpreter(path, threads, "ai_edge_litert" if name == COMPILED_MODEL else name)
+    if name == COMPILED_MODEL:
+        loaded = CompiledModel(path, loaded)
+    if loaded.input.dtype != np.uint8:
+        loaded = TakesBytes(loaded, candidate.normalisation or UNKNOWN)
+    return Classifier(candidate.model_file, interpreter=loaded)
 
 
 class CompiledModel:

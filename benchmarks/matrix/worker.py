@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from benchmarks.matrix.interpreters import MatrixClassifier
+from benchmarks.matrix.interpreters import matrix_classifier
 from benchmarks.matrix.messages import Answers, Busy, Loaded, Refused, TimeFrames
 from benchmarks.measuring.frame import synthetic_frame
 from benchmarks.measuring.pictures import Pictures, measure_accuracy
@@ -42,7 +42,8 @@ def main(descriptor: int) -> None:
 def work(pipe: Connection) -> None:
     """Loads one model, runs it once, and does what is asked."""
     asked = pipe.recv()
-    classifier, frame = MatrixClassifier(asked.candidate, asked.interpreter, asked.threads), synthetic_frame()
+    classifier = matrix_classifier(asked.candidate, asked.interpreter, asked.threads)
+    frame = synthetic_frame()
     classifier.classify(frame)
     pipe.send(Loaded())
     while True:

@@ -1,23 +1,17 @@
 """A program of programs/ in the python of its own environment, driven over a pipe."""
 
-import contextlib
-import multiprocessing
-import signal
-import subprocess
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
+from benchmarks.driven_process import LONGEST, DrivenProcess
 from benchmarks.peers.runtimes.programs.settings import Settings
 from edge_runtime.errors import LitelensError
 
 SERVE = Path(__file__).parent / "programs" / "serve.py"
 LIMIT_S = 120.0
 """So long one answer may take; the longest is to classify all pictures."""
-
-LONGEST = 300
-"""Characters of a reason."""
 
 
 class PeerFailed(LitelensError):
@@ -27,7 +21,7 @@ class PeerFailed(LitelensError):
         super().__init__(" ".join(problem.split())[:LONGEST], "the other peers are measured without it")
 
 
-class PeerProcess:
+class PeerProcess(DrivenProcess):
     """One loaded model; ended with the ``with`` block, whatever it does."""
 
     def __init__(self, python: Path, program: Path):
@@ -42,28 +36,12 @@ class PeerProcess:
         """
         if not python.exists():
             raise PeerFailed(f"no environment: {python} is not there; make bench-peers makes it")
-        self._python, self._program = python, program
+        # -E -s: neither PYTHONPATH nor a user's own packages.
+        super().__init__([python, "-E", "-s", SERVE, program])
 
-    def __enter__(self) -> "PeerProcess":
+    def __enter__(self) -> Self:
         self._started_s = time.monotonic()
-        # A file, not a pipe: what a runtime prints must not make it wait for a reader.
-        self._said = tempfile.TemporaryFile()
-        self._pipe, theirs = multiprocessing.Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                # -E -s: neither PYTHONPATH nor a user's own packages.
-                [self._python, "-E", "-s", SERVE, self._program, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
-                pass_fds=[theirs.fileno()],
-            )
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._pipe.close()
-        self._end()
-        self._said.close()
+        return super().__enter__()
 
     def load(self, settings: Settings, limit_s: float = LIMIT_S) -> tuple[str, float]:
         """Loads the model.
@@ -111,33 +89,11 @@ class PeerProcess:
         Raises:
             PeerFailed: If there is none within limit_s; then the process is ended.
         """
-        try:
-            self._pipe.send(request)
-            if not self._pipe.poll(limit_s):
-                self._end()
-                raise PeerFailed(f"it hung: no answer within {limit_s:g} s")
-            answer = self._pipe.recv()
-        except (EOFError, OSError) as problem:
-            raise PeerFailed(self._how_it_ended()) from problem
+        self.send(request)
+        answer = self.receive(limit_s)
         if "problem" in answer:
             raise PeerFailed(answer["problem"])
         return answer
 
-    def _how_it_ended(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
-        code = self._process.poll()
-        if code is None:
-            return "its process closed the pipe"
-        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"its process {how}{self._last_words()}"
-
-    def _last_words(self) -> str:
-        self._said.seek(0)
-        said = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        return f": {said[-1]}" if said else ""
-
-    def _end(self) -> None:
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)  # no longer: a process that hangs in the kernel outlives that
+    def failure(self, problem: str) -> PeerFailed:
+        return PeerFailed(problem)

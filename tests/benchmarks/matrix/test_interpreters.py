@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.matrix.candidates import find_candidates
-from benchmarks.matrix.interpreters import COMPILED_MODEL, MatrixClassifier, TakesBytes, install_command
+from benchmarks.matrix.interpreters import COMPILED_MODEL, TakesBytes, install_command, matrix_classifier
 from benchmarks.matrix.tflite_file import Normalisation
 from edge_runtime.classifier import Classifier
 from edge_runtime.errors import InterpreterError, ModelFileError
@@ -21,7 +21,7 @@ def interpreter(request) -> str:
 def test_the_device_s_model_answers_as_on_the_device(tiny, interpreter):
     (candidate,) = find_candidates([tiny])
     frames = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
-    here, there = MatrixClassifier(candidate, interpreter, 2), Classifier(tiny, 2)
+    here, there = matrix_classifier(candidate, interpreter, 2), Classifier(tiny, 2)
     assert [here.classify(frame) for frame in frames] == [there.classify(frame) for frame in frames]
     assert here.interpreter.threads == 2 and here.interpreter.version
     assert here.selftest().passed
@@ -29,26 +29,26 @@ def test_the_device_s_model_answers_as_on_the_device(tiny, interpreter):
 
 def test_a_float_model_answers(run_folder, coloured, interpreter):
     (candidate,) = find_candidates([run_folder])
-    classifier = MatrixClassifier(candidate, interpreter, 1)
+    classifier = matrix_classifier(candidate, interpreter, 1)
     for label in ("blue", "green", "red"):
         assert classifier.classify(coloured(label))[0].label == label
 
 
 def test_a_model_without_labels_can_still_be_run(tiny_float, coloured, interpreter):
     (candidate,) = find_candidates([tiny_float])
-    predictions = MatrixClassifier(candidate, interpreter, 1).classify(coloured("red"))
+    predictions = matrix_classifier(candidate, interpreter, 1).classify(coloured("red"))
     assert {prediction.label for prediction in predictions} == {"0", "1", "2"}
 
 
 def test_what_an_interpreter_refuses_is_an_error(damaged, interpreter):
     with pytest.raises(InterpreterError, match=r"cannot load .*damaged\.tflite"):
-        MatrixClassifier(find_candidates([damaged])[0], interpreter, 1)
+        matrix_classifier(find_candidates([damaged])[0], interpreter, 1)
 
 
 def test_labels_that_do_not_fit_the_output_are_an_error(run_folder, interpreter):
     (run_folder / "labels.txt").write_text("blue\ngreen\n")
     with pytest.raises(ModelFileError, match="has 2 labels, the model's output has shape"):
-        MatrixClassifier(find_candidates([run_folder])[0], interpreter, 1)
+        matrix_classifier(find_candidates([run_folder])[0], interpreter, 1)
 
 
 class Echo:

@@ -72,7 +72,7 @@ def test_a_turn_times_each_frame_and_at_least_some(start, frames):
         ("import a_runtime_that_is_not_installed", "ModuleNotFoundError: No module named"),
         ("raise RuntimeError('x' * 10_000)", "RuntimeError: xxx"),
         ("print('why', file=sys.stderr, flush=True); os._exit(3)", "its process ended with exit code 3: why"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process ended by SIGSEGV: a runtime that talks"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process was ended by SIGSEGV (Segmentation fault): a"),
     ],
 )
 def test_what_cannot_be_loaded_has_its_reason(start, on_load, reason):
@@ -92,7 +92,7 @@ def test_a_program_that_is_none_has_its_reason(tmp_path):
     "on_frame, reason",
     [
         ("os._exit(0)", "its process ended with exit code 0"),
-        ("os.kill(os.getpid(), signal.SIGABRT)", "its process ended by SIGABRT"),
+        ("os.kill(os.getpid(), signal.SIGABRT)", "its process was ended by SIGABRT"),
         ("return self._settings.labels[2]", "IndexError: tuple index out of range"),
     ],
 )
