@@ -15,6 +15,7 @@ import click
 
 import edge_runtime
 from edge_runtime.selftest import DeviceFailed, selftest
+from edge_runtime.service.store_access import StoreAccess
 from edge_runtime.service.systemd import systemd_version
 from edge_runtime.service.unit import DEVICE_GROUPS, HIDDEN, ServiceError, Unit, hidden_folders
 
@@ -42,10 +43,14 @@ def plan(run: click.Command, name: str, model: Path, arguments: tuple[str, ...],
     _check_paths(name, [*arguments, *_texts(settings)])
     if user is not None:
         _check_user(user)
+    access = StoreAccess.of(model, name, user)
+    _check_folders(model, access)
     _check_model(model)  # last: it takes a second or two
     if settings["stdout"] == "all":  # a line a frame would wear out the SD card that has the log
         arguments += ("--events-only",)
     folders = (_package(), Path(sys.prefix), Path(sys.base_prefix), model.parent, model.resolve().parent)
+    if access:
+        folders = tuple(folder for folder in folders if not folder.is_relative_to(access.store))
     groups = {group.gr_name for group in grp.getgrall()}
     return Unit(
         name=name,
@@ -54,8 +59,9 @@ def plan(run: click.Command, name: str, model: Path, arguments: tuple[str, ...],
         arguments=arguments,
         config=config,
         user=user,
-        groups=tuple(group for group in DEVICE_GROUPS if group in groups),
+        groups=(*(group for group in DEVICE_GROUPS if group in groups), *(access.groups if access else ())),
         needs=hidden_folders(folders),
+        store=access and access.store,
         systemd_version=systemd_version(),
     )
 
@@ -73,13 +79,20 @@ def _check_model(model: Path) -> None:
             f"expected at most {vectors.tolerance}",
             f"litelens selftest {shlex.quote(str(model))} says more",
         )
-    for folder in {model.parent, model.resolve().parent}:
-        if folder.parent == Path("/home") or folder in HIDDEN:
-            raise ServiceError(
-                f"{model} is in {folder}, and the service may see no such folder as a whole",
-                f"sudo install -D -m 644 -t /srv/litelens {shlex.quote(str(model))}; then install "
-                f"{shlex.quote(f'/srv/litelens/{model.name}')}",
-            )
+
+
+def _check_folders(model: Path, access: StoreAccess | None) -> None:
+    """Raises ServiceError where the service would have to see a home folder as a whole."""
+    for folder in {model.parent, model.resolve().parent, *((access.store,) if access else ())}:
+        if folder.parent != Path("/home") and folder not in HIDDEN:
+            continue
+        hint = (
+            f"sudo install -D -m 644 -t /srv/litelens {shlex.quote(str(model))}; then install "
+            f"{shlex.quote(f'/srv/litelens/{model.name}')}"
+        )
+        if access:
+            hint = f"keep it in a folder of its own: mkdir {shlex.quote(f'{folder}/store')}, and move the models there"
+        raise ServiceError(f"{model} is in {folder}, and the service may see no such folder as a whole", hint)
 
 
 def _settings(run: click.Command, model: Path, arguments: tuple[str, ...]) -> dict:

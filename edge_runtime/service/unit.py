@@ -46,10 +46,17 @@ class Unit:
     user: str | None
     """None lets systemd make a user that exists while the service runs."""
     groups: tuple[str, ...]
-    """Of DEVICE_GROUPS, those that exist: systemd starts no service with a group that does not."""
+    """Of DEVICE_GROUPS, those that exist: systemd starts no service with a group that does not; and the store's."""
     needs: tuple[Path, ...]
     """Folders below HIDDEN that the service reads: its Python, litelens, the model's."""
     systemd_version: int
+    store: Path | None = None
+    """The store that the model is in, which the service writes; None where it is a file by itself."""
+
+    @property
+    def title(self) -> str:
+        """What a person calls the model: in a store, the file's own name is only "current"."""
+        return self.model.parent.name if self.store else self.model.name
 
     def text(self) -> str:
         """The unit file.
@@ -76,13 +83,19 @@ class Unit:
         return _TEMPLATE.format(
             mark=MARK,
             name=self.name,
-            title=_specifiers("".join(c if c.isprintable() else "?" for c in self.model.name)),
+            title=_specifiers("".join(c if c.isprintable() else "?" for c in self.title)),
             command=" ".join(command),
             restart="\n".join(self._restart()),
             identity="\n".join(self._identity()),
-            needs="\n".join(f"BindReadOnlyPaths={_folder(folder)}" for folder in self.needs)
-            or "# nothing of it",
+            needs="\n".join(self._folders()) or "# nothing of it",
         )
+
+    def _folders(self) -> list[str]:
+        lines = [f"BindReadOnlyPaths={_folder(folder)}" for folder in self.needs]
+        if self.store is None:
+            return lines
+        hidden = hidden_folders([self.store])
+        return [*lines, f"{'BindPaths' if hidden else 'ReadWritePaths'}={_folder(self.store)}"]
 
     def _restart(self) -> list[str]:
         if self.systemd_version < BACKOFF_SINCE:
@@ -126,7 +139,7 @@ UMask=0027
 LimitCORE=0
 MemoryMax=75%
 
-# Read-only but for the state folder; of home and temporary folders it sees:
+# Read-only but for the state folder and the models' store; of home and temporary folders it sees:
 ProtectSystem=strict
 ProtectHome=tmpfs
 PrivateTmp=yes

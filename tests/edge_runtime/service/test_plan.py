@@ -158,3 +158,26 @@ def test_without_systemd(litelens, verb):
     ended = litelens("service", *verb)
     assert ended.returncode == 1 and "this machine was not started by systemd" in ended.stderr
     assert "hint: " in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_service_from_a_store(planned, make_store, tmp_path):
+    """The link stays a link, the store is writable, and is not mounted a second time to be read."""
+    unit = planned(model=make_store(0o777))
+    assert (unit.model, unit.store) == (tmp_path / "store/tiny/current", tmp_path / "store")
+    assert not any(folder.is_relative_to(unit.store) for folder in unit.needs)
+    lines = unit.text().splitlines()
+    assert "Description=litelens: tiny watches a camera" in lines
+    assert f'BindPaths="{tmp_path}/store"' in lines, "pytest's folders are among those that the unit hides"
+    elsewhere = dataclasses.replace(unit, store=Path("/srv/litelens/store")).text().splitlines()
+    assert 'ReadWritePaths="/srv/litelens/store"' in elsewhere
+
+
+def test_a_store_that_is_a_whole_home(planned, make_store, monkeypatch, tmp_path):
+    current = make_store(0o777)
+    monkeypatch.setattr("edge_runtime.service.plan.HIDDEN", (tmp_path / "store",))
+    with pytest.raises(ServiceError, match="may see no such folder as a whole") as refused:
+        planned(model=current)
+    assert (
+        refused.value.hint
+        == f"keep it in a folder of its own: mkdir {tmp_path}/store/store, and move the models there"
+    )

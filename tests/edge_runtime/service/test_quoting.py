@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from edge_runtime.service.unit import quoted
 
+pytest_plugins = ["systemd_fixtures"]
+
 NASTY = (
     "plain", "", " ", "two words", "tab\there", "line\nbreak", "\r", "%", "%h", "%%", "100%", "$HOME", "${HOME}", "$", "$$",
     "\\", "\\\\", "a\\", "\\n", "\\x41", '"', "'", "it's", '"quoted"', "''", ";", "\\;", "&", "|", "`id`", "$(id)", "#", "-",

@@ -11,6 +11,7 @@ import pytest
 
 from edge_runtime.service.unit import hidden_folders
 
+pytest_plugins = ["systemd_fixtures"]
 pytestmark = pytest.mark.soak
 LOOP = Path(__file__).with_name("looping.py")
 

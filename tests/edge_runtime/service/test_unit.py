@@ -8,6 +8,8 @@ import pytest
 
 from edge_runtime.service.unit import ServiceError, Unit, hidden_folders
 
+pytest_plugins = ["systemd_fixtures"]
+
 MOST_EXPOSURE = 2.0
 """Of 10, systemd's own measure; a unit without any of it has 9.6."""
 
