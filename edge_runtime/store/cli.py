@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import click
 
 from edge_runtime.errors import LitelensError
+from edge_runtime.store.device import device_facts, unwritable
 from edge_runtime.store.history import Event, printable
 from edge_runtime.store.state import STARTS
 from edge_runtime.store.store import ALREADY, KEEP, Store, open_store, stores
@@ -69,11 +70,16 @@ def store() -> None:
 @click.argument("name", metavar="[NAME]", required=False)
 @_json
 def list_versions(root: Path, name: str | None, as_json: bool) -> None:
-    """Say which versions there are, which one answers, and whether it is on trial."""
-    with _telling(as_json):
+    """Say which versions there are, which one answers, and whether it is on trial.
+
+    --json without NAME says what litelens flash checks, too: interpreter, free disk, who may write.
+    """
+    with telling(as_json):
         found = [open_store(root, name)] if name else stores(root)
-        models = [_describe(store) for store in found]
-        _tell({"store": str(root), "models": models}, as_json, (line for m in models for line in _lines(m)))
+        facts: dict[str, Any] = {"store": str(root), "models": [_describe(store) for store in found]}
+        if as_json and not name:
+            facts["device"] = asdict(device_facts(root))
+        _tell(facts, as_json, (line for model in facts["models"] for line in _lines(model)))
 
 
 @store.command()
@@ -92,7 +98,7 @@ def add(
 
     It does not answer yet. The same file again changes nothing; another file under a version that is there is refused.
     """
-    with _telling(as_json):
+    with telling(as_json):
         store = open_store(root, name)
         version, did = store.add(_source(file), sha256, by=by, why=why)
         removed = store.keep(keep, by=by) if did != ALREADY else ()
@@ -133,7 +139,7 @@ def install(
     """
     from edge_runtime.store.install import install  # the interpreter takes some time to load
 
-    with _telling(as_json):
+    with telling(as_json):
         store = open_store(root, name)
         asked = {"max_latency_ms": max_latency_ms, "healthy_s": healthy_s, "keep": keep, "by": by, "why": why}
         done = install(store, _source(file), sha256, **asked)
@@ -153,7 +159,7 @@ def switch(
     root: Path, name: str, version: str, healthy_s: float | None, why: str, by: str, as_json: bool
 ) -> None:
     """Have another version answer; the one before stays for a rollback."""
-    with _telling(as_json):
+    with telling(as_json):
         store = open_store(root, name)
         did = store.switch(version, healthy_s=healthy_s, by=by, why=why)
         _tell_done(store, did, version, as_json)
@@ -168,7 +174,7 @@ def switch(
 @_json
 def rollback(root: Path, name: str, leaving: str | None, why: str, by: str, as_json: bool) -> None:
     """Go back to the previous version; a trial ends with it."""
-    with _telling(as_json):
+    with telling(as_json):
         store = open_store(root, name)
         did = store.rollback(leaving=leaving, by=by, why=why)
         _tell_done(store, did, store.state().current, as_json)
@@ -183,7 +189,7 @@ def rollback(root: Path, name: str, leaving: str | None, why: str, by: str, as_j
 @_json
 def confirm(root: Path, name: str, version: str, why: str, by: str, as_json: bool) -> None:
     """End the trial of a version: it stays. The running loop does so by itself."""
-    with _telling(as_json):
+    with telling(as_json):
         store = open_store(root, name)
         _tell_done(store, store.confirm(version, by=by, why=why), version, as_json)
 
@@ -194,7 +200,7 @@ def confirm(root: Path, name: str, version: str, why: str, by: str, as_json: boo
 @_json
 def history(root: Path, name: str, as_json: bool) -> None:
     """Say what happened, oldest first: when, what, from which version to which, why, by whom."""
-    with _telling(as_json):
+    with telling(as_json):
         found = open_store(root, name).history()
         events = [event.to_dict() for event in found.events]
         lines = [_event_line(event) for event in found.events]
@@ -235,6 +241,8 @@ def _describe(store: Store) -> dict[str, Any]:
         "current": state.current,
         "previous": state.previous,
         "trial": trial,
+        "running": store.running(),
+        "problem": unwritable(store.folder),
         "versions": versions,
     }
 
@@ -272,7 +280,7 @@ def _tell(facts: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
 
 
 @contextmanager
-def _telling(as_json: bool) -> Iterator[None]:
+def telling(as_json: bool) -> Iterator[None]:
     """With --json, an expected failure is an object on standard output, too; its exit code stays."""
     try:
         yield

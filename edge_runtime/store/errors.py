@@ -7,6 +7,10 @@ class StoreError(LitelensError):
     """A store cannot be read or written, or cannot do what was asked of it as it is now."""
 
 
+class StoreMissing(StoreError):
+    """There is no such store on this device."""
+
+
 class StoreBusy(StoreError):
     """Somebody else works in the store, or tries a version; the message names who."""
 

@@ -12,9 +12,9 @@ from edge_runtime.errors import ModelFileError
 from edge_runtime.model_file import read_model_file
 from edge_runtime.store import reserve
 from edge_runtime.store.durable import remove, replace_file, replace_link, sync_folder
-from edge_runtime.store.errors import StoreError
+from edge_runtime.store.errors import StoreMissing
 from edge_runtime.store.history import Event, append_events
-from edge_runtime.store.names import CURRENT, PREVIOUS, check_name, file_name, version_of
+from edge_runtime.store.names import CURRENT, PREVIOUS, check_name, file_name, is_safe, version_of
 from edge_runtime.store.state import DamagedState, State
 
 STATE = "state.json"
@@ -47,11 +47,11 @@ class Folder:
         """Makes it, open to the same people as STORE.
 
         Raises:
-            StoreError: If there is no STORE.
+            StoreMissing: If there is no STORE.
         """
         root = self.path.parent
         if not is_folder(root):
-            raise StoreError(f"there is no store {root}", f"make it: sudo install -d -m 2775 -g GROUP {root}")
+            raise no_store(root)
         temporary = root / f".{self.name}.new"
         try:
             if not is_folder(self.path):
@@ -163,6 +163,18 @@ class Folder:
         """Keeps room for one `write`, if there is any."""
         with suppress(OSError):
             reserve.keep(self._reserve, self.mode(0o644))
+
+
+def no_store(root: Path) -> StoreMissing:
+    """The error for a store that is not there."""
+    return StoreMissing(f"there is no store {root}", f"make it: sudo install -d -m 2775 -g GROUP {root}")
+
+
+def folder_of(model: Path) -> Path | None:
+    """STORE/NAME, absolute, of a model file that was named STORE/NAME/current; None of any other file."""
+    folder = Path(os.path.abspath(model)).parent  # not resolve(): current is a link
+    ours = model.name == CURRENT and is_safe(folder.name) and os.path.isfile(folder / STATE)
+    return folder if ours else None
 
 
 def is_folder(path: Path) -> bool:

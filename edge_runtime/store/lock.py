@@ -73,16 +73,15 @@ def try_lock(file: int, kind: int) -> bool:
 
 
 @contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """Has `is_in_use` say so of a file for the ``with`` block.
+def in_use(path: Path) -> Iterator[bool]:
+    """Has `is_in_use` say so of a file for the ``with`` block; False: it could not, as another was just asking.
 
     Raises:
         OSError: If the file cannot be opened.
     """
     handle = os.open(path, _READ)
     try:
-        try_lock(handle, fcntl.LOCK_SH)
-        yield
+        yield try_lock(handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
 

@@ -9,9 +9,8 @@ from time import monotonic
 
 from edge_runtime.errors import LitelensError
 from edge_runtime.live.status import Status
-from edge_runtime.store.folder import STATE
+from edge_runtime.store.folder import STATE, folder_of
 from edge_runtime.store.lock import in_use
-from edge_runtime.store.names import CURRENT, is_safe
 from edge_runtime.store.state import Trial
 from edge_runtime.store.store import Store, told
 
@@ -28,9 +27,8 @@ class Served:
 
     def __init__(self, model: Path, report: Callable[[str], None], poll_s: float = POLL_S):
         """Takes the model file as it was named, and who is told in a line what happened."""
-        folder = Path(os.path.abspath(model)).parent
-        ours = model.name == CURRENT and is_safe(folder.name) and os.path.isfile(folder / STATE)
-        self._store = Store(folder) if ours else None
+        folder = folder_of(model)
+        self._store = Store(folder) if folder else None
         self._report, self._poll_s = report, poll_s
         self._told = ""
         self._ended = threading.Event()
@@ -73,8 +71,7 @@ class Served:
                         self._say(_judge(store, state.trial, found, health))
                     elif found.model.version == state.current:
                         loaded.close()
-                        loaded.enter_context(in_use(store.file(state.current)))
-                        done = True
+                        done = loaded.enter_context(in_use(store.file(state.current)))
                 except (LitelensError, OSError) as problem:
                     self._say(str(problem))
 

@@ -23,7 +23,7 @@ from edge_runtime.errors import LitelensError, ModelFileError
 from edge_runtime.model_file import read_model_file
 from edge_runtime.store.durable import remove, sync_folder
 from edge_runtime.store.errors import StoreBusy, StoreError, VersionRefused
-from edge_runtime.store.folder import Folder, Version, is_folder, is_full
+from edge_runtime.store.folder import Folder, Version, is_folder, is_full, no_store
 from edge_runtime.store.history import Event, History, read_history
 from edge_runtime.store.incoming import Incoming, name_of, new_file, opened, sweep
 from edge_runtime.store.lock import Lock, is_in_use
@@ -104,6 +104,17 @@ class Store:
         """Why a version was left here, if it was not switched to again since; else ""."""
         event = self.last_event(version)
         return told(event) if event and event.what in (ROLLED_BACK, TRIAL_FAILED) else ""
+
+    def running(self) -> bool | None:
+        """Whether a loop runs one of the versions; None: unknown, as where there is no version.
+
+        It holds a lock on what it has loaded, from a second after it began.
+        """
+        with self._instructing():
+            files = [self._disk.file(version) for version in self._disk.files()]
+            if not files or not all(os.access(file, os.R_OK) for file in files):
+                return None
+            return any(map(is_in_use, files))
 
     def file(self, version: str) -> Path:
         """Where a version lies, or would.
@@ -498,12 +509,15 @@ def stores(root: Path) -> tuple[Store, ...]:
     """The models of a store, by name.
 
     Raises:
-        StoreError: If there is no such folder, or it cannot be read.
+        StoreMissing: If there is no such folder.
+        StoreError: If it cannot be read.
     """
     try:
         names = sorted(entry.name for entry in os.scandir(root) if is_safe(entry.name) and entry.is_dir())
+    except FileNotFoundError as problem:
+        raise no_store(root) from problem
     except OSError as problem:
         raise StoreError(
-            f"the store {root}: {problem.strerror}", f"make it: sudo install -d -m 2775 -g GROUP {root}"
+            f"the store {root}: {problem.strerror}", f"it is a folder that you may read: ls -ld {root}"
         ) from problem
     return tuple(Store(root / name) for name in names)

@@ -34,6 +34,7 @@ def loaded(answer: tuple[int, str]) -> dict:
 
 def test_list_for_programs(run, at, store):
     found = loaded(run("list", at[0], "--json"))
+    assert found.pop("device")["interpreter"]
     assert found == {"store": at[0], "models": [loaded(run("list", *at, "--json"))["models"][0]]}
     (model,) = found["models"]
     sha256 = [version.sha256 for version in store.versions()]
@@ -43,6 +44,8 @@ def test_list_for_programs(run, at, store):
         "current": "2",
         "previous": "1",
         "trial": None,
+        "running": False,
+        "problem": "",
         "versions": [
             {"version": str(n + 1), "size_bytes": 4686, "sha256": sha256[n], "problem": ""} for n in range(3)
         ],

@@ -202,7 +202,7 @@ def test_another_users_store_is_not_changed(shared, unchanged, links, packed, as
 
 @as_root
 @pytest.mark.slow
-@pytest.mark.parametrize("umask", [0o027, 0o077])
+@pytest.mark.parametrize("umask", [pytest.param(0o027, marks=pytest.mark.soak), 0o077])
 def test_a_store_may_be_a_groups(shared, links, packed, as_user, umask):
     """The service runs as one user, flash comes as another; both are in the store's group."""
     root = shared / "store"

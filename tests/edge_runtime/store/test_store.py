@@ -7,7 +7,7 @@ import pytest
 from edge_runtime.errors import ModelFileError
 from edge_runtime.model_file import read_model_file
 from edge_runtime.store import incoming
-from edge_runtime.store.errors import StoreBusy, StoreError, VersionRefused
+from edge_runtime.store.errors import StoreBusy, StoreError, StoreMissing, VersionRefused
 from edge_runtime.store.lock import in_use
 from edge_runtime.store.store import Store, stores
 
@@ -300,7 +300,7 @@ def test_a_store_has_models(tmp_path, packed):
     (root / ".hidden").mkdir()
     (root / "a file").touch()
     assert [store.name for store in stores(root)] == ["flowers", "parts"]
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreMissing, match="there is no store"):
         stores(tmp_path / "absent")
 
 
