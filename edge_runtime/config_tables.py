@@ -43,6 +43,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     part = next((kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)), None)
     if part and isinstance(value, dict):
         return settings_of(part, value, f"{name}.")
+    hint = next((kind for kind in (float, int) if kind in get_args(hint)), hint)  # of float | None
     wanted = {tuple[str, ...]: list, float: (int, float), int: int}.get(hint, dict if part else str)
     right = isinstance(value, wanted) and not isinstance(value, bool)
     if not right or wanted is list and not all(isinstance(item, str) for item in value):

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,9 @@ from edge_runtime.service.notify import Notifier
 from edge_runtime.sinks.open_sink import default_state_folder, open_sinks
 from edge_runtime.store.served import Served
 
+if TYPE_CHECKING:
+    from edge_runtime.updating.follower import Follower
+
 ENDS_WITHIN_S = 1.8
 """After a signal; then the process ends by force, whatever hangs: a driver, a disk. Undelivered events are on disk."""
 # 130 is what a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
@@ -36,7 +39,7 @@ _CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 _GROUPS = {
     "Camera": ("camera", "roi", "max_frames"),
     "Decision": ("smooth", "hysteresis", "min_interval"),
-    "Model": ("device", "threads"),
+    "Model": ("device", "threads", "follow", "root", "channel"),
     "Output": (
         *(
             "events_only",
@@ -102,6 +105,11 @@ class _Grouped(click.Command):
     help=f"cpu, edgetpu[:usb|:pci][:N] or auto.  [default: {RunSettings.device}]",
 )
 @threads_option
+@click.option(
+    "--follow", metavar="URL", help="Take new versions of STORE/NAME/current from a signed repository."
+)
+@click.option("--root", metavar="ROOT.json", help="With --follow: the root metadata that this device trusts.")
+@click.option("--channel", metavar="CHANNEL", help="With --follow: stable or beta.  [default: stable]")
 @click.option("--events-only", is_flag=True, help="Print a line an event, not a line a frame.")
 @click.option("--quiet", is_flag=True, help="Print no lines.")
 @click.option("--log", metavar="FILE", help="Append the lines to a file, which is rotated.")
@@ -155,6 +163,7 @@ def watch(path: Path, settings: RunSettings) -> None:
         in_use = model.current.device.used != CPU
         return load_model(path, settings.device, settings.threads, state, in_use=in_use)
 
+    follower = _follower(path, settings)
     stop, skipped, served = threading.Event(), Skipped(), Served(path, _report)
     with _Signals(stop) as signals:
         served.started()  # before the model is loaded: it may go back to the version before
@@ -172,8 +181,9 @@ def watch(path: Path, settings: RunSettings) -> None:
             board=Board().status,
             region=settings.region,
             max_frames=settings.max_frames,
+            follow=follower and follower.status,
         )
-        with _page(live, settings), served.watched(live.status):
+        with _page(live, settings), served.watched(live.status), follower or nullcontext():
             signals.run(live, wait=source.live)
         skipped.sum_up()
         if frames := live.status().skipped:
@@ -267,6 +277,14 @@ def _page(live: Live, settings: RunSettings) -> AbstractContextManager:
     return WebServer(live, settings.web)
 
 
+def _follower(model: Path, settings: RunSettings) -> "Follower | None":
+    if settings.follow is None:
+        return None
+    from edge_runtime.updating.open_follower import open_follower  # some ms that others need not wait for
+
+    return open_follower(model, settings.follow, _report)
+
+
 def _report(line: str) -> None:
     with suppress(OSError):  # a log that is full or gone is no reason to end
         click.echo(line, err=True)
@@ -285,6 +303,9 @@ def _tables(
     hard_examples: str | None,
     web: str | None,
     web_pictures: str | None,
+    follow: str | None,
+    root: str | None,
+    channel: str | None,
     **same: Any,
 ) -> dict[str, Any]:
     """Flags under the names that the config file has for them."""
@@ -298,4 +319,5 @@ def _tables(
         "history": {} if history else None,
         "hard_examples": {"folder": hard_examples},
         "web": {"address": web, "pictures": web_pictures},
+        "follow": {"address": follow, "root": root, "channel": channel},
     }

@@ -22,7 +22,7 @@ from edge_runtime.live.model import LoadedModel
 from edge_runtime.live.preparing import PreparedFrame
 from edge_runtime.live.recent import Recent
 from edge_runtime.live.reload import RunningModel
-from edge_runtime.live.status import BoardStatus, CameraStatus, Status
+from edge_runtime.live.status import BoardStatus, CameraStatus, FollowStatus, Status
 from edge_runtime.preprocessing import check_frame
 from edge_runtime.service.notify import Notifier
 from edge_runtime.sinks.open_sink import Sinks
@@ -59,6 +59,7 @@ class Live:
         board: Callable[[], BoardStatus],
         region: Region | None = None,
         max_frames: int | None = None,
+        follow: Callable[[], FollowStatus] | None = None,
     ):
         """Opens nothing yet.
 
@@ -74,10 +75,11 @@ class Live:
             board: Tells how the machine does; called with each `status`, from any thread.
             region: The part of each frame that is looked at; None: all of it.
             max_frames: `run` ends after so many classified frames; None: never.
+            follow: Tells how following a repository does; None: none is followed.
         """
         self._source, self._model, self._decider, self._sinks = source, model, decider, sinks
         self._camera, self._stop, self._report, self._notifier = camera, stop, report, notifier
-        self._board, self._region, self._max_frames = board, region, max_frames
+        self._board, self._region, self._max_frames, self._follow = board, region, max_frames, follow
         self._recent = Recent()
         self._began_s = self._classified_s = self._status_due_s = self._skip_due_s = monotonic()
         self._captured = self._classified = self._skipped = 0
@@ -162,6 +164,7 @@ class Live:
             device=self._model.current.device,
             board=self._board(),
             sinks=sinks,
+            follow=self._follow() if self._follow else None,
         )
 
     def _frames(self, source: Source) -> Iterator[Frame | None]:
@@ -303,4 +306,6 @@ class Live:
         if not recent.count:
             return "no frame yet"
         refused = "; a new model was refused" if self._model.status().refused else ""
+        if self._follow and self._follow().refused:
+            refused += "; an update was refused"
         return f"{self._decider.state}; {recent.fps:.1f} frames/s, {recent.age_ms:.0f} ms old{refused}"

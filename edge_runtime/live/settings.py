@@ -13,6 +13,7 @@ from edge_runtime.deciding.region import Region, parse_region
 from edge_runtime.deciding.smoothing import parse_smoothing
 from edge_runtime.errors import ConfigError
 from edge_runtime.sinks.settings import SinkSettings, sink_settings
+from edge_runtime.updating.settings import FollowSettings
 from edge_runtime.web.settings import WebSettings
 
 
@@ -39,6 +40,8 @@ class RunSettings:
     sinks: SinkSettings = field(default_factory=SinkSettings)
     web: WebSettings | None = None
     """The live page; None: there is none."""
+    follow: FollowSettings | None = None
+    """Where new versions of the model come from; None: from nowhere, by itself."""
 
     def __post_init__(self):
         for name, (kind, lowest, highest) in _BOUNDS.items():
@@ -78,6 +81,11 @@ _BOUNDS = {
     "threads": (int, 1, 256),
     "max_frames": (int, 1, 10**12),
 }
+_TABLES = {
+    "web": (WebSettings, "127.0.0.1:8080"),
+    "follow": (FollowSettings, "https://models.example.org/doors"),
+}
+"""Own settings that are tables, each with an address for an example."""
 _SINKS = [field.name for field in dataclasses.fields(SinkSettings)]
 _OWN = [field.name for field in dataclasses.fields(RunSettings) if field.name != "sinks"]
 
@@ -86,11 +94,12 @@ def load_settings(file: Path | None, flags: dict[str, Any]) -> RunSettings:
     """Merges a TOML file and flags, which win.
 
     Args:
-        file: Has the fields of RunSettings and of SinkSettings side by side, [web] and each sink as a table.
+        file: Has the fields of RunSettings and of SinkSettings side by side; [web], [follow] and each sink are tables.
         flags: The same as nested dicts. A value that is None was not given, nor was a table of such values.
 
     Raises:
         ConfigError: If the file cannot be read, or a setting is unknown, missing or out of bounds.
+        UpdateError: If the address to follow is none.
     """
     tables = {} if file is None else _read_toml(file)
     for name, value in flags.items():
@@ -112,11 +121,11 @@ def load_settings(file: Path | None, flags: dict[str, Any]) -> RunSettings:
         raise ConfigError(
             "no camera is named", 'give --camera SOURCE, or camera = "SOURCE" in the config file'
         )
-    own = {name: value for name, value in tables.items() if name in _OWN and name != "web"}
+    own = {name: value for name, value in tables.items() if name in _OWN and name not in _TABLES}
     return RunSettings(
         **own,
         sinks=sink_settings({name: value for name, value in tables.items() if name in _SINKS}),
-        web=_web(tables["web"]) if "web" in tables else None,
+        **{name: _table(name, tables[name]) for name in _TABLES if name in tables},
     )
 
 
@@ -139,12 +148,13 @@ def _lines(values: dict[str, Any]) -> str:
     )
 
 
-def _web(table: Any) -> WebSettings:
+def _table(name: str, table: Any) -> WebSettings | FollowSettings:
+    kind, example = _TABLES[name]
     if not isinstance(table, dict):
         raise ConfigError(
-            f"web is a {type(table).__name__}, expected a table", 'set address = "127.0.0.1:8080" in [web]'
+            f"{name} is a {type(table).__name__}, expected a table", f'set address = "{example}" in [{name}]'
         )
-    return settings_of(WebSettings, table, "web.")
+    return settings_of(kind, table, f"{name}.")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

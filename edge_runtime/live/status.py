@@ -61,6 +61,27 @@ class BoardStatus:
 
 
 @dataclass(frozen=True)
+class FollowStatus:
+    """How following a repository does."""
+
+    ok: bool
+    """Whether the last look went well; True before the first."""
+    address: str
+    channel: str
+    offered: str
+    """The version that the channel offered this device at the last look that went well, or ""."""
+    said: str
+    """What came of the last look, in a line for people; "" before the first."""
+    refused: bool
+    """Whether it ended with a refusal, of what the server sent as altered, old or not signed, or of a version that does
+    not do here: somebody should look into it."""
+    looked_s_ago: float | None
+    """Since the last look that went well; None before it."""
+    next_look_s: float
+    """Until the next one."""
+
+
+@dataclass(frozen=True)
 class Status:
     """All of it."""
 
@@ -84,3 +105,5 @@ class Status:
     device: DeviceStatus
     board: BoardStatus
     sinks: tuple[SinkStatus, ...]
+    follow: FollowStatus | None = None
+    """None: this device follows no repository."""

@@ -26,7 +26,7 @@ HEADERS = {"User-Agent": "litelens", "Accept-Encoding": "identity"}
 _CHUNK_BYTES = 64 * 1024
 _MOVED = (301, 302, 303, 307, 308)
 _ABSENT = (403, 404)  # an object store without leave to list says 403 of what is not there
-_NAME_IT = "name the address that litelens publish writes to: --from https://HOST/FOLDER"
+_NAME_IT = "name the folder that litelens publish writes, as the web server serves it: https://HOST/FOLDER"
 
 
 def repository_address(address: str) -> SplitResult:
@@ -231,6 +231,6 @@ def _moved(address: SplitResult, location: str) -> SplitResult:
     if not same_host or moved.scheme not in (address.scheme, "https"):
         raise RepositoryRefused(
             f"{address.geturl()} redirects to {moved.geturl()!r:.120}, which is not followed",
-            "if that is where the repository is now, name it: --from",
+            "if that is where the repository is now, name that address",
         )
     return moved

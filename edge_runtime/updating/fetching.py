@@ -143,7 +143,10 @@ def _metadata_folder(folder: Path) -> Iterator[Path]:
         make_like_parent(kept)
         make_like_parent(kept / _ROOT_HISTORY)
         shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(kept, work)
+        for part in (Path(), Path(_ROOT_HISTORY)):  # not copytree: it copies modes, see make_like_parent
+            (work / part).mkdir()
+            for path in filter(Path.is_file, (kept / part).iterdir()):
+                shutil.copyfile(path, work / part / path.name)
         try:
             yield work
         finally:
@@ -166,10 +169,10 @@ def _trusted_root(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise UpdateError(f"cannot read the trusted root {path}: {problem.strerror}", _COPY_ROOT) from problem
+        raise UpdateError(f"cannot read the trusted root {path}: {problem.strerror}", COPY_ROOT) from problem
 
 
-_COPY_ROOT = (
+COPY_ROOT = (
     "copy metadata/1.root.json of the repository to this device, by a way that you trust, and name it: --root"
 )
 
@@ -186,7 +189,7 @@ def _refusals(downloads: Downloads, request: Request) -> Iterator[None]:
     except RepositoryError as problem:
         if not downloads.asked:
             raise UpdateError(
-                f"{request.root} is no root that can be trusted: {_told(problem)}", _COPY_ROOT
+                f"{request.root} is no root that can be trusted: {_told(problem)}", COPY_ROOT
             ) from problem
         raise RepositoryRefused(f"{downloads.asked} is refused: {_told(problem)}", _NOT_GENUINE) from problem
     except DownloadHTTPError as problem:
@@ -206,7 +209,7 @@ _NOT_GENUINE = (
     "litelens repo status"
 )
 _NO_REPOSITORY = (
-    "name the folder that litelens publish wrote, as the web server serves it: --from https://HOST/FOLDER"
+    "name the folder that litelens publish wrote, as the web server serves it: https://HOST/FOLDER"
 )
 
 

@@ -3,13 +3,13 @@
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Self
 
 from edge_runtime.errors import LitelensError
+from edge_runtime.live.status import FollowStatus
 from edge_runtime.updating.errors import RepositoryRefused
-from edge_runtime.updating.update import Outcome
+from edge_runtime.updating.update import REFUSALS, Outcome
 
 EVERY_S = 3600.0
 FIRST_S = 60.0
@@ -19,26 +19,6 @@ JITTER = 0.25
 FIRST_WAIT_S = 60.0
 """After a failure; doubled with each further one in a row, up to the usual time."""
 _CLOSING_S = 1.0
-
-
-@dataclass(frozen=True)
-class FollowStatus:
-    """How following does."""
-
-    ok: bool
-    """Whether the last look went well; True before the first."""
-    address: str
-    channel: str
-    offered: str
-    """The version that the channel offered this device at the last look that went well, or ""."""
-    said: str
-    """What came of the last look, in a line for people; "" before the first."""
-    refused: bool
-    """Whether what the server sent was refused, as altered, old or not signed: somebody should look into it."""
-    looked_s_ago: float | None
-    """Since the last look that went well; None before it."""
-    next_look_s: float
-    """Until the next one."""
 
 
 class Follower:
@@ -129,14 +109,14 @@ class Follower:
             if not self._stop.is_set():
                 self._fail(problem)
             return min(FIRST_WAIT_S * 2 ** min(self._failures - 1, 20), self._every_s)
-        self._failures, self._refused = 0, False
+        self._failures, self._refused = 0, bool(outcome.reason)
         self._offered, self._succeeded_s = outcome.version, monotonic()
         self._say(str(outcome))
         return self._every_s
 
     def _fail(self, problem: Exception) -> None:
         self._failures += 1
-        self._refused = isinstance(problem, RepositoryRefused)
+        self._refused = isinstance(problem, (RepositoryRefused, *REFUSALS))
         self._say(f"no update: {problem}")
 
     def _say(self, line: str) -> None:

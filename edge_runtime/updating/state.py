@@ -1,6 +1,7 @@
 """What a device remembers between two looks at a repository; whole or absent, and no more than a file of some KB."""
 
 import json
+import os
 import stat
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,12 @@ def make_like_parent(folder: Path) -> None:
     Raises:
         OSError: If the disk does not take it.
     """
-    if not folder.is_dir():
-        folder.mkdir()
-        folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode))
+    if folder.is_dir():
+        return
+    # The bit that hands the group on is inherited. chmod would have to name it, which a service may not
+    # (RestrictSUIDSGID=).
+    mask = os.umask(0)
+    try:
+        folder.mkdir(stat.S_IMODE(folder.parent.stat().st_mode) & 0o777)
+    finally:
+        os.umask(mask)

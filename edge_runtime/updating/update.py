@@ -32,7 +32,7 @@ from edge_runtime.updating.state import State, make_like_parent, read_state, wri
 INSTALLED, IN_USE, REFUSED_BEFORE, LEFT, NOTHING = "installed", "in use", "refused before", "left", "nothing"
 _TURN_S = 0.2
 _FETCHING_RAISES = (NotReached, RepositoryRefused, UpdateError, OfferError, WriteError, MissingExtraError)
-_REFUSALS = (VersionRefused, ModelFileError, SelfTestFailed, SelfTestUnfinished, InterpreterError)
+REFUSALS = (VersionRefused, ModelFileError, SelfTestFailed, SelfTestUnfinished, InterpreterError)
 """What says that this device will not take this file, however often it is tried."""
 
 
@@ -148,7 +148,7 @@ def _install(found: Fetched, folder: Path, state: State, installer: Installer) -
     write_state(folder, state)
     try:
         installer.install(path, found.name, found.sha256)
-    except _REFUSALS as problem:
+    except REFUSALS as problem:
         write_state(folder, state.refuse(found.sha256, str(problem)))
         raise
     finally:

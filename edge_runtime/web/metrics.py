@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edge_runtime.deciding.observation import Observation
 from edge_runtime.decision import UNKNOWN
-from edge_runtime.live.status import Status
+from edge_runtime.live.status import FollowStatus, Status
 from edge_runtime.sinks.sink import SinkStatus
 from edge_runtime.web.view import LiveView, age_s, health
 
@@ -51,6 +51,8 @@ def _samples(live: LiveView, clients: dict[str, int]) -> Iterator[Sample]:
     yield from _answers(status, newest, live.labels)
     yield from _machine(status)
     yield from _sinks(status.sinks)
+    if status.follow:
+        yield from _follow(status.follow)
     for stream, count in clients.items():
         yield Sample("litelens_web_clients", "Who looks at the page.", count, {"stream": stream})
 
@@ -113,6 +115,15 @@ def _sinks(sinks: tuple[SinkStatus, ...]) -> Iterator[Sample]:
     ):
         for name, sink in named.items():
             yield Sample(family, help, getattr(sink, field), {"sink": name})
+
+
+def _follow(follow: FollowStatus) -> Iterator[Sample]:
+    about = {"channel": follow.channel, "version": follow.offered}
+    yield Sample("litelens_follow_offered_info", "What the channel offered last.", 1, about)
+    yield Sample("litelens_follow_ok", "Whether the last look for updates went well.", follow.ok)
+    yield Sample("litelens_follow_refused", "Whether it ended with a refusal.", follow.refused)
+    if follow.looked_s_ago is not None:
+        yield Sample("litelens_follow_looked_seconds", "Since a look went well.", follow.looked_s_ago)
 
 
 def _resident_bytes() -> int | None:

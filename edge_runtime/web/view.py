@@ -58,6 +58,8 @@ def health(status: Status, newest: Observation | None) -> Health:
         troubles.insert(0, "a slower device is used than was asked for")
     if status.model.refused:
         troubles.insert(0, "a new model file was refused, the one before goes on")
+    if status.follow and status.follow.refused:
+        troubles.append("an update was refused, the model before goes on")
     if status.board.throttled:
         troubles.append("the board is throttled by heat or low voltage")
     if not status.healthy and not troubles:

@@ -74,7 +74,11 @@ function showHealth(level, reason) {
   set("trouble", reason);
 }
 
-function showDetails({ model, camera, device, sinks, ...status }, saving) {
+function followed({ said, looked_s_ago: ago }) {
+  return `${said || "not looked yet"}${ago === null ? "" : `; looked ${duration(ago)} ago`}`;
+}
+
+function showDetails({ model, camera, device, sinks, follow, ...status }, saving) {
   const rows = [
     ["Model file", model.path],
     ["Interpreter", model.interpreter],
@@ -88,6 +92,8 @@ function showDetails({ model, camera, device, sinks, ...status }, saving) {
     device.degraded && ["Degraded", device.degraded],
     ["Running for", duration(status.since_s)],
     saving && ["Pictures in", saving.folder],
+    follow && ["Follows", `${follow.address}, ${follow.channel}`],
+    follow && ["Updates", followed(follow)],
     ...sinks.map((sink) => [
       `Sink ${sink.name}`,
       `${sink.delivered} delivered, ${sink.waiting} waiting, ${sink.dropped} dropped${sink.error && `: ${sink.error}`}`,

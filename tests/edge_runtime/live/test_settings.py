@@ -8,6 +8,9 @@ from edge_runtime.deciding.smoothing import Smoothing
 from edge_runtime.errors import ConfigError
 from edge_runtime.live.settings import RunSettings, load_settings, to_toml
 from edge_runtime.sinks.settings import SinkSettings
+from edge_runtime.updating.settings import FollowSettings
+
+FOLLOW = 'camera = "0"\n[follow]\naddress = "https://h/x"\nroot = "r.json"\n'
 
 
 @pytest.fixture
@@ -66,6 +69,7 @@ def test_what_is_printed_is_read_again(toml):
         "mqtt": {"address": "mqtts://me:secret@broker:8883"},
         "history": {},
         "hard_examples": {"folder": "hard"},
+        "follow": {"address": "https://models.example.org/doors", "root": "/srv/litelens/root.json"},
     }
     settings = load_settings(None, flags)
     assert load_settings(toml(to_toml(settings)), {}) == settings
@@ -104,6 +108,15 @@ def test_any_text_and_number_is_read_again(tmp_path_factory, camera, hysteresis,
         ('camera = "0"\nmin_interval = true', "min_interval is True", "--min-interval"),
         ('camera = "0"\nthreads = 0', "threads is 0, expected a whole number from 1", ""),
         ('camera = "0"\nmax_frames = 2.0', "max_frames is 2.0", ""),
+        ('camera = "0"\nfollow = "https://h"', "follow is a str, expected a table", "[follow]"),
+        ('camera = "0"\n[follow]\nroot = "r.json"', "no repository to follow is named", "--follow URL"),
+        ('camera = "0"\n[follow]\naddress = "https://h/x"', "no root metadata to trust", "--root ROOT.json"),
+        (FOLLOW + 'chanel = "beta"', "unknown setting follow.chanel", "did you mean 'channel'?"),
+        (FOLLOW + "every_s = 0.5", "follow.every_s is 0.5, expected 1 to", ""),
+        (FOLLOW + "every_s = nan", "follow.every_s is nan", ""),
+        (FOLLOW + "max_latency_ms = 0", "follow.max_latency_ms is 0, expected more than 0", ""),
+        (FOLLOW + "max_latency_ms = inf", "follow.max_latency_ms is inf", ""),
+        (FOLLOW + 'max_latency_ms = "fast"', "follow.max_latency_ms is a str, expected a number", ""),
         ("camera = ", "cannot read the config", "--print-config"),
     ],
 )
@@ -111,6 +124,15 @@ def test_a_config_that_is_wrong_says_how(toml, text, message, hint):
     with pytest.raises(ConfigError) as raised:
         load_settings(toml(text), {})
     assert message in str(raised.value) and hint in raised.value.hint
+
+
+def test_flags_win_over_the_table_to_follow(toml):
+    file = toml(FOLLOW + 'channel = "beta"\nmax_latency_ms = 80\n')
+    follow = load_settings(
+        file, {"follow": {"address": "http://other", "root": None, "channel": None}}
+    ).follow
+    assert follow == FollowSettings("http://other", "r.json", "beta", 80.0)
+    assert load_settings(None, {"camera": "0", "follow": {"address": None, "root": None}}).follow is None
 
 
 def test_a_config_that_is_not_there_is_an_error(tmp_path):

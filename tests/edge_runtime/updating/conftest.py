@@ -77,8 +77,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path):
-        super().__init__(("127.0.0.1", 0), partial(Handler, directory=folder))
+    def __init__(self, folder: Path, port: int = 0):
+        super().__init__(("127.0.0.1", port), partial(Handler, directory=folder))
         self.lies: dict[str, Callable[[Handler], None]] = {}
         """Part of a path to what answers instead; it writes to the handler's wfile."""
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -98,8 +98,8 @@ def serve() -> Iterator[Callable[[Path], Server]]:
     """Serves a folder until the end of the test."""
     running: list[tuple[Server, threading.Thread]] = []
 
-    def start(folder: Path) -> Server:
-        server = Server(folder)
+    def start(folder: Path, port: int = 0) -> Server:
+        server = Server(folder, port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         running.append((server, thread))

@@ -6,11 +6,12 @@ import time
 
 import pytest
 
+from edge_runtime.store.errors import SelfTestMissed
 from edge_runtime.updating.errors import NotReached, RepositoryRefused
 from edge_runtime.updating.fetching import Limits
 from edge_runtime.updating.follower import FIRST_WAIT_S, JITTER, Follower
 from edge_runtime.updating.into_store import IntoStore
-from edge_runtime.updating.update import IN_USE, INSTALLED, Outcome, Source, update
+from edge_runtime.updating.update import IN_USE, INSTALLED, REFUSED_BEFORE, Outcome, Source, update
 
 LIMIT_S = 60
 """For things that happen at once on a machine that is not busy."""
@@ -97,6 +98,16 @@ def test_after_failures_it_waits_longer_and_longer_and_never_longer_than_usual(f
     assert follower._look_once() == 3600
     assert follower.status().ok
     assert follower._look_once() == FIRST_WAIT_S, "it begins again"
+
+
+def test_a_version_that_does_not_do_here_is_told_until_another_comes(follow):
+    before = Outcome(REFUSED_BEFORE, "doors", "2", "doors 2 differs by 50", "")
+    follower = follow(Looks(SelfTestMissed("doors 2 differs by 50", "see"), before, outcome(version="3")))
+    seen = []
+    for _ in range(3):
+        follower._look_once()
+        seen.append((follower.status().ok, follower.status().refused))
+    assert seen == [(False, True), (True, True), (True, False)]
 
 
 def test_what_is_refused_is_told_apart_and_over_when_it_is_over(follow):

@@ -33,6 +33,7 @@ class SmallLoop:
         self.board = BoardStatus(51.5, False)
         self.device = DeviceStatus("cpu", "cpu", "")
         self.sinks = ()
+        self.follow = None
         self.refused = ""
         self.classified = 0
         self._changed = threading.Condition()
@@ -88,6 +89,7 @@ class SmallLoop:
             device=self.device,
             board=self.board,
             sinks=self.sinks,
+            follow=self.follow,
         )
 
     def frames_a_second(self, seconds: float) -> float:

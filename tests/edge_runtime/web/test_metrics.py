@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge_runtime.live.status import BoardStatus
+from edge_runtime.live.status import BoardStatus, FollowStatus
 from edge_runtime.sinks.sink import SinkStatus
 from edge_runtime.web.metrics import exposition
 
@@ -39,6 +39,19 @@ def test_prometheus_reads_the_state(loop, eventually):
     assert found[("process_resident_memory_bytes",)] > 2**20
     before = found[("litelens_frames_classified_total",)]
     eventually(lambda: parsed(loop)[("litelens_frames_classified_total",)] > before)
+
+
+def test_following_is_told_where_there_is_any(loop):
+    assert not any("follow" in name for name, *_ in parsed(loop))
+    loop.follow = FollowStatus(True, "http://models", "beta", "2", "", False, None, 12.0)
+    found = parsed(loop)
+    assert found[("litelens_follow_offered_info", ("channel", "beta"), ("version", "2"))] == 1
+    assert (found[("litelens_follow_ok",)], found[("litelens_follow_refused",)]) == (1, 0)
+    assert ("litelens_follow_looked_seconds",) not in found, "not looked yet"
+    loop.follow = replace(loop.follow, ok=False, refused=True, looked_s_ago=90.0)
+    found = parsed(loop)
+    assert (found[("litelens_follow_ok",)], found[("litelens_follow_refused",)]) == (0, 1)
+    assert found[("litelens_follow_looked_seconds",)] == 90
 
 
 def test_what_the_board_does_not_tell_is_left_out(loop):

@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from edge_runtime.live.status import BoardStatus, CameraStatus, DeviceStatus, ModelStatus, Status
+from edge_runtime.live.status import (
+    BoardStatus,
+    CameraStatus,
+    DeviceStatus,
+    FollowStatus,
+    ModelStatus,
+    Status,
+)
 from edge_runtime.sinks.sink import SinkStatus
 from edge_runtime.web.view import health
 
@@ -13,6 +20,7 @@ GOOD = Status(
     True, 60.0, "red", 97, 0, 10.0, 20.0, 5.0, MODEL, CAMERA, DeviceStatus("cpu", "cpu", ""),
     BoardStatus(50.0, False), (SINK,),
 )  # fmt: skip
+FOLLOW = FollowStatus(False, "http://models", "stable", "2", "no update: no route", False, 60.0, 3600.0)
 BAD = replace(GOOD, healthy=False)
 LOST_CAMERA = replace(CAMERA, ok=False, error="rtsp://door: no route to host")
 DEAD_SINK = replace(SINK, ok=False, error="connection refused")
@@ -32,6 +40,10 @@ DEAD_SINK = replace(SINK, ok=False, error="connection refused")
         (replace(BAD, sinks=(DEAD_SINK,)), 0.1, "degraded", "the sink mqtt does not deliver"),
         (replace(GOOD, model=replace(MODEL, refused="no zip")), 0.1, "degraded",
          "a new model file was refused, the one before goes on"),
+        # A network that is away for an hour is no trouble of the camera's.
+        (replace(GOOD, follow=FOLLOW), 0.1, "ok", ""),
+        (replace(GOOD, follow=replace(FOLLOW, refused=True, said="http://models/x is refused")), 0.1, "degraded",
+         "an update was refused, the model before goes on"),
         (replace(GOOD, device=DeviceStatus("auto", "cpu", "no Edge TPU")), 0.1, "degraded",
          "a slower device is used than was asked for"),
         (replace(GOOD, board=BoardStatus(85, True), sinks=(DEAD_SINK,)), 0.1, "degraded",
