@@ -1,9 +1,9 @@
 """The contract between workstation and device: one ``.tflite`` file that carries everything.
 
 The file is a TFLite model with TFLite Metadata, followed by a zip (``zipfile`` opens the file as it is).
-The zip holds ``labels.txt`` and ``litelens.json``, the manifest. What the model itself says (shapes,
-dtypes, scales) is read from it and never repeated here. The exporter writes through these dataclasses,
-the device reads through them.
+The zip holds ``labels.txt`` and ``litelens.json``, the manifest; what else is in it is for who asks for it. What
+the model itself says (shapes, dtypes, scales) is read from it and never repeated here. The exporter writes
+through these dataclasses, the device reads through them.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import os
 import sys
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,8 +213,34 @@ def read_model_file(path: str | Path) -> ModelFile:
     return ModelFile(path, manifest, labels, len(content))
 
 
-def pack(model: bytes, labels: tuple[str, ...], manifest: Manifest) -> bytes:
+def read_member(path: Path, name: str) -> str | None:
+    """A text that `pack` put beside labels and manifest; None where the file has none of that name.
+
+    Raises:
+        ModelFileError: If the file is damaged or cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _member(archive, name) if name in archive.namelist() else None
+    except _DAMAGED_ZIP as problem:
+        raise ModelFileError(f"{path} is damaged: {problem}", COPY_AGAIN) from problem
+    except OSError as problem:
+        raise ModelFileError(
+            f"cannot read {path}: {problem.strerror}", "check the file's permissions"
+        ) from problem
+
+
+def pack(
+    model: bytes, labels: tuple[str, ...], manifest: Manifest, beside: Mapping[str, str] | None = None
+) -> bytes:
     """The content of a model file: a TFLite model (with its metadata) followed by labels and manifest.
+
+    Args:
+        model: Its bytes.
+        labels: One a class.
+        manifest: Without the model's sha256.
+        beside: More texts by their names in the zip, for `read_member`. A device that does not know of them does
+            without, so the manifest's schema stays.
 
     Raises:
         ModelFileError: If labels are empty, repeated, hold a line break, or cannot be written as UTF-8; or if
@@ -224,8 +251,9 @@ def pack(model: bytes, labels: tuple[str, ...], manifest: Manifest) -> bytes:
     manifest = dataclasses.replace(manifest, model_sha256=hashlib.sha256(model).hexdigest())
     packed = io.BytesIO(model)
     packed.seek(0, io.SEEK_END)
+    texts = {LABELS_NAME: "\n".join(labels) + "\n", MANIFEST_NAME: manifest.to_json(), **(beside or {})}
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in ((LABELS_NAME, "\n".join(labels) + "\n"), (MANIFEST_NAME, manifest.to_json())):
+        for name, text in texts.items():
             # A fixed date: the same run exports to the same bytes.
             archive.writestr(zipfile.ZipInfo(name), text)
     return packed.getvalue()

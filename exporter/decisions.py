@@ -23,15 +23,6 @@ class FittedDecision:
     answered: tuple[float | None, ...]
     """0 to 1: of the pictures whose best label it is, the share not answered "unknown"; None as above."""
 
-    @property
-    def shortfalls(self) -> tuple[int, ...]:
-        """The class ids whose answers no threshold makes as precise as was asked."""
-        return tuple(
-            class_id
-            for class_id, precision in enumerate(self.reached)
-            if precision is not None and precision < self.rule.precision
-        )
-
 
 def fit_decision(
     probabilities: np.ndarray, truth: np.ndarray, *, half_step: float, precision: float, split: str

@@ -53,14 +53,10 @@ class Compilation:
     """The table, in the compiler's order."""
     on_chip_used_bytes: int
     """Parameters that stay in the Edge TPU's memory."""
-    on_chip_remaining_bytes: int
-    """What is left of that memory; 0 where nothing was mapped."""
     off_chip_bytes: int
     """Parameters streamed to the Edge TPU in every inference."""
     compiler_version: str
     """As in "16.0.384591198"."""
-    seconds: float
-    """Time the compilation took."""
 
 
 def find() -> Path | None:
@@ -114,10 +110,8 @@ def read_log(printed: str, table: str, model: bytes = b"") -> Compilation:
         subgraphs=int(_field(printed, "Number of Edge TPU subgraphs: ", r"\d+")),
         operators=read_table(table),
         on_chip_used_bytes=_size(printed, "On-chip memory used for caching model parameters: "),
-        on_chip_remaining_bytes=_size(printed, "On-chip memory remaining for caching model parameters: "),
         off_chip_bytes=_size(printed, "Off-chip memory used for streaming uncached model parameters: "),
         compiler_version=_field(printed, "Edge TPU Compiler version ", r"[\d.]+"),
-        seconds=int(_field(printed, "Model compiled successfully in ", r"\d+")) / 1000,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.drift.reference import Reference
 from exporter.decisions import FittedDecision
 from exporter.edge_tpu import TpuCheck
 from exporter.gate import Bounds, GateVerdict
@@ -61,6 +62,8 @@ class Exported:
     fidelity: "Fidelity | None"
     """None where there was no quantization-aware training."""
     decision: FittedDecision | None
+    reference: Reference
+    """What `subject` answered on the split that the decision was fitted on."""
     before: Reliability | None
     """Of `subject` on the held-back split, before the decision's temperature."""
     after: Reliability | None

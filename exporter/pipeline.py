@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.classifier import Classifier
-from edge_runtime.decision import temper
+from edge_runtime.decision import DecisionRule, temper
 from edge_runtime.device import compiled_beside
+from edge_runtime.drift.histogram import Histogram
+from edge_runtime.drift.reference import REFERENCE_NAME, Reference
 from edge_runtime.model_file import (
     GATE_OFF,
     GATE_PASSED,
@@ -90,9 +92,11 @@ def export(source: FloatModel, out: Path, settings: ExportSettings) -> Exported:
         files = {}
         if exported.chosen:
             manifest = _manifest(source, exported, classifiers[exported.chosen])
-            files[out] = _model_file(made.models[exported.chosen], source, manifest)
+            files[out] = _model_file(made.models[exported.chosen], source, manifest, exported.reference)
             if settings.making.edge_tpu:
-                note, compiled = _compiled(made.models[exported.chosen], source, manifest, out)
+                note, compiled = _compiled(
+                    made.models[exported.chosen], source, manifest, exported.reference, out
+                )
                 exported = dataclasses.replace(exported, notes=(*exported.notes, note))
                 files |= compiled
     report = report_path(out)
@@ -133,7 +137,9 @@ def _judged(
         candidate: compare_layers(candidate, made.models[REFERENCE], made.models[candidate], pictures)
         for candidate in int8
     }
-    decision = _fit_decision(source, classifiers[subject], measurements[subject], settings.precision)
+    decision, reference = _fit_decision(
+        source, classifiers[subject], measurements[subject], settings.precision
+    )
     shown = measurements[subject]
     calibrated = temper(shown.probabilities, decision.rule.temperature, classifiers[subject].half_step)
     seconds = {"measuring": measured - started, "layers and decision": time.monotonic() - measured}
@@ -156,6 +162,7 @@ def _judged(
         layers=layers,
         fidelity=made.fidelity,
         decision=decision,
+        reference=reference,
         before=reliability(shown.probabilities, shown.truth),
         after=reliability(calibrated, shown.truth),
         edge_tpu=check_edge_tpu(made.models[subject]),
@@ -186,20 +193,32 @@ def _spread(pictures: int) -> list[int]:
 
 def _fit_decision(
     source: FloatModel, classifier: Classifier, held_back: Measurement, precision: float
-) -> FittedDecision:
-    """On validation, so that a test split judges what it was not fitted on."""
+) -> tuple[FittedDecision, Reference]:
+    """On validation, so that a test split judges what it was not fitted on; and what a device would answer there."""
     found = (
         held_back
         if source.held_back == "validation"
         else measure({held_back.candidate: classifier}, source.splits["validation"])[held_back.candidate]
     )
-    return fit_decision(
+    decision = fit_decision(
         found.probabilities,
         found.truth,
         half_step=classifier.half_step,
         precision=precision,
         split="validation",
     )
+    return decision, _reference(found, decision.rule, source.labels, classifier.half_step)
+
+
+def _reference(
+    found: Measurement, rule: DecisionRule, labels: tuple[str, ...], half_step: float
+) -> Reference:
+    scores = temper(found.probabilities, rule.temperature, half_step)
+    histogram = Histogram(labels)
+    for class_id, row in zip(found.answers.tolist(), scores, strict=True):
+        score = row.item(class_id)
+        histogram.count(class_id, score, score < rule.thresholds[class_id])
+    return Reference(rule.split, histogram)
 
 
 def _changed(source: FloatModel, reference: Measurement, shown: Measurement) -> tuple[ChangedPicture, ...]:
@@ -257,7 +276,7 @@ def _selftest_vectors(classifier: Classifier) -> tuple[SelfTestVector, ...]:
     return tuple(vectors)
 
 
-def _model_file(model: bytes, source: FloatModel, manifest: Manifest) -> bytes:
+def _model_file(model: bytes, source: FloatModel, manifest: Manifest, reference: Reference) -> bytes:
     named = ", ".join(source.labels[:6]) + (" and more" if len(source.labels) > 6 else "")
     described = add_metadata(
         model,
@@ -266,11 +285,11 @@ def _model_file(model: bytes, source: FloatModel, manifest: Manifest) -> bytes:
         version=manifest.version,
         description=f"Tells {named} apart in pictures.",
     )
-    return pack(described, source.labels, manifest)
+    return pack(described, source.labels, manifest, {REFERENCE_NAME: reference.to_json()})
 
 
 def _compiled(
-    model: bytes, source: FloatModel, manifest: Manifest, out: Path
+    model: bytes, source: FloatModel, manifest: Manifest, reference: Reference, out: Path
 ) -> tuple[str, dict[Path, bytes]]:
     """(a sentence on what the Edge TPU's compiler made of it, the compiled model file if there is one)."""
     compiler = find_edge_tpu_compiler()
@@ -286,4 +305,4 @@ def _compiled(
         f"{compilation.on_chip_used_bytes} bytes of parameters stay on the chip, {compilation.off_chip_bytes} do not."
     )
     say(note)
-    return note, {path: _model_file(compilation.model, source, manifest)}
+    return note, {path: _model_file(compilation.model, source, manifest, reference)}

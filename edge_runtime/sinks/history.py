@@ -1,4 +1,4 @@
-"""What happened, for months, in one file: events, and mean scores."""
+"""What happened, for months, in one file: events, mean scores, and how sure the model was."""
 
 import json
 import sqlite3
@@ -12,6 +12,7 @@ from time import monotonic
 import numpy as np
 
 from edge_runtime.deciding.observation import Event, Observation
+from edge_runtime.drift.histogram import Histogram
 from edge_runtime.live.status import ModelStatus
 from edge_runtime.sinks.background import Handover, NotDelivered
 from edge_runtime.sinks.database import Database, StorageError
@@ -24,11 +25,15 @@ RECORDS_IN_MEMORY = 1000
 """Waiting for a disk that is full or slow, before the oldest are dropped."""
 LEAST_MEAN = 0.005
 """Labels with a lower mean score are left out of a record of scores."""
+COUNT_EVERY_S = 1.0
+"""Of the frames between nothing is counted: a still scene at 30 frames a second is no thirty observations."""
+HISTOGRAM_S = 600.0
+"""A record of counts covers so long; kill -9 loses no more."""
 
 
 @dataclass(frozen=True)
 class _Record:
-    """A row: an event's kind and fields, or "scores" and their means."""
+    """A row: an event's kind and fields, "scores" and their means, or a "histogram" and its counts."""
 
     kind: str
     time: float
@@ -36,9 +41,10 @@ class _Record:
 
 
 class History(Handover[_Record]):
-    """Keeps events and mean scores in an SQLite file.
+    """Keeps events, mean scores and counts of answers in an SQLite file.
 
-    Its table is ``records (seq, time, kind, content)``: kind is "entered", "left" or "scores", content is JSON.
+    Its table is ``records (seq, time, kind, content)``: kind is "entered", "left", "scores" or "histogram", content is
+    JSON.
     """
 
     def __init__(self, settings: HistorySettings, path: Path, model: Callable[[], ModelStatus]):
@@ -49,21 +55,44 @@ class History(Handover[_Record]):
         self._sample_s = settings.sample_s
         self._model = model
         self._means = _Means((), 0.0)
+        self._counts: _Counts | None = None
         self._recent: deque[Event] = deque(maxlen=MOST_RECENT)
         self._recent_lock = threading.Lock()
 
     def take(self, observation: Observation) -> None:
-        """Keeps the events, and the scores for their mean."""
+        """Keeps the events, the scores for their mean, and a frame a second for the histogram."""
         for event in observation.events:
             with self._recent_lock:
                 self._recent.append(event)
             self.put(_Record(event.kind, event.time, asdict(event)))
-        labels, now_s = self._model().labels, monotonic()
+        model, now_s = self._model(), monotonic()
+        self._average(observation, model.labels, now_s)
+        self._count(observation, model, now_s)
+
+    def stop(self) -> None:
+        """Keeps what is counted so far, and ends."""
+        if not self.stopping:
+            self._keep_counts()
+        super().stop()
+
+    def _average(self, observation: Observation, labels: tuple[str, ...], now_s: float) -> None:
         if labels != self._means.labels or now_s - self._means.since_s >= self._sample_s:
             if self._means.frames:
                 self.put(self._means.record())
             self._means = _Means(labels, now_s)
         self._means.add(observation)
+
+    def _count(self, observation: Observation, model: ModelStatus, now_s: float) -> None:
+        counts = self._counts
+        if not counts or not counts.is_of(model) or now_s - counts.since_s >= HISTOGRAM_S:
+            self._keep_counts()
+            counts = self._counts = _Counts(model, now_s)
+        counts.add(observation, now_s)
+
+    def _keep_counts(self) -> None:
+        if self._counts and self._counts.histogram.frames:
+            self.put(self._counts.record())
+        self._counts = None
 
     def recent(self, limit: int) -> list[Event]:
         """The last events, newest first, at most limit and `MOST_RECENT`; from memory, so at once."""
@@ -91,7 +120,7 @@ class History(Handover[_Record]):
 
     def _load(self) -> None:
         """Events of earlier runs, for `recent`."""
-        select = "SELECT content FROM records WHERE kind != 'scores' ORDER BY seq DESC LIMIT ?"
+        select = "SELECT content FROM records WHERE kind IN ('entered', 'left') ORDER BY seq DESC LIMIT ?"
 
         def read(connection: sqlite3.Connection) -> list[str]:
             return [content for (content,) in connection.execute(select, (MOST_RECENT,))]
@@ -131,6 +160,39 @@ class _Means:
             if mean >= LEAST_MEAN
         }
         return _Record("scores", time_s, {"frames": self.frames, "state": state, "scores": means})
+
+
+class _Counts:
+    """The answers to one model's frames in one stretch of time, a frame a second."""
+
+    def __init__(self, model: ModelStatus, since_s: float):
+        self.since_s = since_s
+        self.histogram = Histogram(model.labels)
+        self._model = (model.name, model.version)
+        self._times: tuple[float, float] | None = None
+        self._due_s = since_s
+        self._number: int | None = None
+
+    def is_of(self, model: ModelStatus) -> bool:
+        return (*self._model, self.histogram.labels) == (model.name, model.version, model.labels)
+
+    def add(self, observation: Observation, now_s: float) -> None:
+        frame = observation.frame
+        if (
+            now_s < self._due_s or frame.number == self._number
+        ):  # the last frame of a lost camera is told twice
+            return
+        self._due_s, self._number = now_s + COUNT_EVERY_S, frame.number
+        best = observation.predictions[0]
+        self.histogram.count(best.class_id, best.score, observation.answer != best.label)
+        self._times = (self._times[0] if self._times else frame.time, frame.time)
+
+    def record(self) -> _Record:
+        """The counts, under the time of the last frame."""
+        since, until = self._times
+        name, version = self._model
+        content = {"model": name, "version": version, "since": since, **self.histogram.to_dict()}
+        return _Record("histogram", until, content)
 
 
 def _event(content: str) -> Event | None:

@@ -1,9 +1,6 @@
-"""The contract of everything that is told what the camera sees."""
+"""What everything that is told what the camera sees tells of itself."""
 
 from dataclasses import dataclass
-from typing import Protocol
-
-from edge_runtime.deciding.observation import Observation
 
 
 @dataclass(frozen=True)
@@ -22,16 +19,3 @@ class SinkStatus:
     """Frames that came faster than they could be handed on; events are never dropped while the disk has room."""
     error: str
     """Why the last delivery failed, or ""."""
-
-
-class Sink(Protocol):
-    """Told of every observation, in a ``with`` block that ends its threads and hands over what it can in a second."""
-
-    def __enter__(self) -> "Sink": ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def take(self, observation: Observation) -> None:
-        """Keeps what it wants of an observation and returns at once: the work is done in a thread of the sink's own."""
-
-    def status(self) -> SinkStatus: ...

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_runtime.drift.reference import REFERENCE_NAME
 from edge_runtime.model_file import LABELS_NAME, MANIFEST_NAME
 
 pytestmark = pytest.mark.clients
@@ -57,7 +58,7 @@ def test_mediapipes_own_resizing_gives_mostly_the_same_answer(
 
 def test_tflites_own_reader_understands_the_metadata(client, model, classifier):
     found = client("mediapipe-0.10", "metadata_client.py", model)
-    assert found["files"] == [LABELS_NAME, MANIFEST_NAME]
+    assert found["files"] == [LABELS_NAME, MANIFEST_NAME, REFERENCE_NAME]
     metadata = found["metadata"]
     assert metadata["name"] == model.stem
     assert metadata["min_parser_version"] == found["needed_parser_version"]

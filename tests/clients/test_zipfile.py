@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.drift.reference import REFERENCE_NAME
 from edge_runtime.model_file import LABELS_NAME, MANIFEST_NAME
 
 pytestmark = pytest.mark.clients
@@ -20,7 +21,7 @@ def test_a_python_with_nothing_installed_reads_labels_and_manifest(model, classi
     command = [sys._base_executable, "-I", "-S", SCRIPT, model]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found["damaged"] is None
-    assert list(found["files"]) == [LABELS_NAME, MANIFEST_NAME]
+    assert list(found["files"]) == [LABELS_NAME, MANIFEST_NAME, REFERENCE_NAME]
     assert found["files"][LABELS_NAME].splitlines() == list(classifier.labels)
     assert json.loads(found["files"][MANIFEST_NAME])["name"] == model.stem
 

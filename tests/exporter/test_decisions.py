@@ -104,7 +104,6 @@ def test_a_threshold_is_the_lowest_score_that_is_precise_enough(scores, right, p
     assert fitted.reached == (pytest.approx(reached), None, None)
     assert fitted.answered == (kept / 4, None, None)
     assert fitted.rule.thresholds[1:] == (0.0, 0.0), "never the best"
-    assert fitted.shortfalls == ((0,) if reached < precision else ())
 
 
 @pytest.mark.parametrize("percent", range(1, 100))
@@ -114,7 +113,7 @@ def test_no_rounding_decides_at_the_asked_precision(percent):
     fitted = fit_decision(
         best_is_0([0.9] * 100), truth, half_step=0.0, precision=percent / 100, split="validation"
     )
-    assert fitted.rule.thresholds[0] == 0.0 and fitted.shortfalls == ()
+    assert fitted.rule.thresholds[0] == 0.0 and fitted.reached[0] >= percent / 100
 
 
 @settings(deadline=None)  # a busy machine takes longer than 200 ms now and then
@@ -138,4 +137,3 @@ def test_the_rule_reaches_what_it_says(seed, classes, pictures, precision):
             continue
         assert fitted.reached[class_id] == pytest.approx((truth[answered] == class_id).mean())
         assert fitted.answered[class_id] == pytest.approx(answered.sum() / first.sum())
-        assert fitted.reached[class_id] >= precision or class_id in fitted.shortfalls

@@ -12,6 +12,7 @@ import pytest
 
 from edge_runtime.classifier import Classifier
 from edge_runtime.decision import UNKNOWN
+from edge_runtime.drift.reference import measure_reference, read_reference
 from edge_runtime.errors import GateMissed, WriteError
 from edge_runtime.interpreter import LIBRARIES
 from edge_runtime.model_file import read_model_file
@@ -152,9 +153,19 @@ def test_the_command_gives_exactly_the_reported_accuracy_and_unknown_below_a_thr
 def test_the_file_opens_with_zipfile_and_tells_no_path(exported, parts):
     _, path = exported
     with zipfile.ZipFile(path) as archive:
-        assert set(archive.namelist()) == {"labels.txt", "litelens.json"}
+        assert archive.namelist() == ["labels.txt", "litelens.json", "validation.json"]
     for written in (path, path.with_suffix(".report.html")):
         assert str(parts.parent).encode() not in written.read_bytes(), written
+
+
+def test_the_file_holds_what_a_device_answers_on_the_validation_pictures(exported, parts):
+    """Counted by the exporter from the scores that the decision was fitted on: to the last one what a loop would count."""
+    result, path = exported
+    assert len(result.measurements["float32"].truth) == 30, "of test, which is another split"
+    expected = measure_reference(Classifier(path), parts / "validation", pytest.fail)
+    found = read_reference(read_model_file(path))
+    assert found.to_dict() == expected.to_dict() == result.reference.to_dict()
+    assert (found.split, found.histogram.frames) == ("validation", 30)
 
 
 def test_the_report_loads_nothing(exported):
@@ -167,11 +178,11 @@ def test_the_report_loads_nothing(exported):
 
 
 def test_the_default_gate_finds_thirty_pictures_too_small(
-    exported, trained_run, tmp_path, litelens, export_here
+    exported, trained_run, tmp_path, litelens_here, export_here
 ):
     out, report = tmp_path / "parts.tflite", tmp_path / "parts.report.html"
-    ended = litelens("export", trained_run, "--out", out, "--qat-epochs", 1, "--json", timeout=600)
-    assert ended.returncode == GateMissed.exit_code == 3, ended.stderr
+    ended = litelens_here("export", trained_run, "--out", out, "--qat-epochs", 1, "--json")
+    assert ended.exit_code == GateMissed.exit_code == 3, ended.stderr
     found = json.loads(ended.stdout)
     assert found["chosen"] is None and list(tmp_path.iterdir()) == [report]
     for name, verdict in found["verdicts"].items():
@@ -200,24 +211,11 @@ def test_the_table_names_the_layer_on_a_miss(exported, trained_run, tmp_path, ex
         )
 
 
-def test_with_the_gate_off_it_is_written_and_says_so(small_run, tmp_path, litelens):
+def test_with_the_gate_off_it_is_written_and_says_so(small_run, tmp_path, litelens, export_here):
     out = tmp_path / "off.tflite"
-    ended = litelens(
-        *(
-            "export",
-            small_run,
-            "--out",
-            out,
-            "--gate",
-            "off",
-            "--candidates",
-            "ptq",
-            "--calibration",
-            30,
-            "--json",
-        )
-    )
-    assert ended.returncode == 0, ended.stderr
+    options = ("--gate", "off", "--candidates", "ptq", "--calibration", 30, "--json")
+    ended = export_here(small_run, out, *options)
+    assert ended.exception is None, ended.exception
     found = json.loads(ended.stdout)
     assert (found["gate"], found["chosen"]) == ("off", "ptq")
     assert found["verdicts"]["ptq"]["passed"] is False

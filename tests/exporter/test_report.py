@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from edge_runtime.decision import DecisionRule
+from edge_runtime.drift.histogram import Histogram
+from edge_runtime.drift.reference import Reference
 from exporter.decisions import FittedDecision
 from exporter.edge_tpu import Placement, TpuCheck
 from exporter.exported import ChangedPicture, Exported
@@ -110,6 +112,7 @@ def exported(
             (None, *(0.97,) * (len(labels) - 1)),
             (None, *(0.88,) * (len(labels) - 1)),
         ),
+        "reference": Reference("validation", Histogram(labels)),
         "before": found["ptq"],
         "after": found["ptq"],
         "edge_tpu": TpuCheck(

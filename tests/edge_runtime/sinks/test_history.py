@@ -1,7 +1,9 @@
 import contextlib
+import dataclasses
 import json
 import sqlite3
 
+import numpy as np
 import pytest
 
 from edge_runtime.sinks import history as module
@@ -35,9 +37,12 @@ def history(path, model=model_of, **settings) -> History:
     return History(HistorySettings(**settings), path, model)
 
 
-def records(path) -> list[tuple]:
+def records(path, kinds: tuple[str, ...] = ("entered", "left", "scores")) -> list[tuple]:
+    query = (
+        f"SELECT time, kind, content FROM records WHERE kind IN ({','.join('?' * len(kinds))}) ORDER BY seq"
+    )
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT time, kind, content FROM records ORDER BY seq").fetchall()
+        rows = connection.execute(query, kinds).fetchall()
     return [(time, kind, json.loads(content)) for time, kind, content in rows]
 
 
@@ -48,7 +53,7 @@ def test_keeps_events(path):
         kept.take(observation(*events[1:]))
         assert kept.recent(2) == [events[2], events[1]]
     assert [(kind, content) for _, kind, content in records(path)] == [(e.kind, vars(e)) for e in events]
-    assert kept.status().delivered == 3 and kept.status().ok
+    assert kept.status().delivered == 4 and kept.status().ok, "the counts of the run are a record, too"
 
 
 def test_the_next_run_remembers(path):
@@ -93,8 +98,74 @@ def test_another_model_begins_another_mean(path, clock):
         kept.take(observation(scores=(0.0, 1.0), labels=("cat", "dog"), state="dog"))
         clock.seconds += 60
         kept.take(observation(scores=(0.0, 1.0), labels=("cat", "dog"), state="dog"))
-        wait_for(lambda: kept.delivered == 2)
+        wait_for(lambda: kept.delivered == 3)  # and what was counted of the model before
     assert [content["scores"] for _, _, content in records(path)] == [{"blue": 1.0}, {"dog": 1.0}]
+
+
+def counts(path) -> list[tuple[str, str, int, dict]]:
+    """Model, version, frames and counts of each histogram."""
+    contents = [content for _, _, content in records(path, ("histogram",))]
+    return [(c["model"], c["version"], c["frames"], c["counts"]) for c in contents]
+
+
+def test_counts_a_frame_a_second(path, clock):
+    """Thirty frames a second for ten minutes are six hundred; the last of a lost camera, told twice, is one."""
+    with history(path) as kept:
+        for number in range(30 * 600):
+            kept.take(observation(number=number, time_s=float(number)))
+            clock.seconds += 1 / 30
+        clock.seconds += 60
+        kept.take(observation(number=20_000, scores=(0.1, 0.12, 0.78), time_s=7.0))
+        clock.seconds += 60
+        kept.take(observation(number=20_000, scores=(0.1, 0.12, 0.78), time_s=8.0))
+    found = counts(path)
+    assert len(found) == 2 and found[0][:2] == ("tiny", "1") and set(found[0][3]) == {"blue"}
+    assert 550 <= found[0][2] <= 600 and found[0][3]["blue"] == {"18": found[0][2]}
+    assert found[1][2:] == (1, {"red": {"15": 1}})
+    times = [(content["since"], at) for at, _, content in records(path, ("histogram",))]
+    assert times[0][0] == 0.0 and times[0][1] > 17_000 and times[1] == (7.0, 7.0)
+
+
+def test_counts_what_the_frame_said_not_what_is_in_view(path):
+    one = observation(scores=(0.41, 0.39, 0.2), state="green")
+    with history(path) as kept:
+        kept.take(dataclasses.replace(one, answer="unknown", scores=np.array((0, 1, 0), np.float32)))
+    ((_, _, content),) = records(path, ("histogram",))
+    assert content["counts"] == {"blue": {"8": 1}} and content["unknown"] == {"blue": 1}
+
+
+def test_another_version_begins_other_counts(path, clock):
+    model = model_of()
+    with history(path, lambda: model) as kept:
+        kept.take(observation(number=1))
+        model = model_of(version="2")
+        kept.take(observation(number=2))
+        clock.seconds += 2
+        kept.take(observation(number=3))
+        wait_for(lambda: kept.delivered == 1)
+        assert [row[1:3] for row in counts(path)] == [("1", 1)]
+    assert [row[1:3] for row in counts(path)] == [("1", 1), ("2", 2)]
+
+
+def test_counts_are_on_the_disk_after_ten_minutes(path, clock):
+    with history(path) as kept:
+        kept.take(observation(number=1))
+        clock.seconds += 599
+        kept.take(observation(number=2))
+        wait_for(lambda: kept.delivered == 1)  # the mean of its first minute
+        assert counts(path) == []
+        clock.seconds += 1
+        kept.take(observation(number=3))
+        wait_for(lambda: kept.delivered == 2)
+        assert [row[2] for row in counts(path)] == [2]
+
+
+def test_counts_are_no_events(path):
+    with history(path) as kept:
+        kept.take(observation(given := event()))
+    with history(path) as later:
+        wait_for(lambda: later.recent(9))
+        assert later.recent(9) == [given]
 
 
 @pytest.mark.parametrize("label", HOSTILE)

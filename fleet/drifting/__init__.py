@@ -1,0 +1,1 @@
+"""Which devices see other things than their model was validated on."""
