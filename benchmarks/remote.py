@@ -24,22 +24,10 @@ from edge_runtime.model_file import read_model_file
 
 if TYPE_CHECKING:
     from fleet.connection import Connection
+    from fleet.runtime import Runtime
 
-INSTALL = "python3 -m venv /opt/litelens/venv && /opt/litelens/venv/bin/pip install ."
-"""In a copy of this project."""
 _SAME_VERSION = "install the same version of litelens here and there"
-_ANSWER_S = 120.0
-"""For what is done in a moment, on a board that is busy and whose card is slow."""
 
-# The login shell's PATH has what the user added to it, which a command over ssh does not see. Then where `pip install
-# --user` puts it, and the environment that `litelens provision` makes.
-_FIND = """
-for found in "$("${SHELL:-sh}" -lc 'command -v litelens' 2>/dev/null | grep '^/.*/litelens$' | tail -n 1)" \\
-    "$HOME/.local/bin/litelens" /opt/litelens/venv/bin/litelens
-do
-    if [ -f "$found" ] && [ -x "$found" ]; then echo "$found"; exit; fi
-done
-"""
 # Prints the folder for benches. What cuts have left there, an upload that nobody went on with, is removed after a day.
 _PREPARE = """
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/litelens/bench"
@@ -59,7 +47,7 @@ _REMOVE = 'cache=$1; shift; rm -rf "$@"; rmdir "$cache" "$(dirname "$cache")" 2>
 
 
 class RemoteBenchError(LitelensError):
-    """The other machine has no litelens, or it did not give a card that can be read here."""
+    """The other machine did not give a card that can be read here."""
 
 
 def bench_on(model: Path, host: str, arguments: list[str], data: Path | None = None) -> Card:
@@ -74,8 +62,8 @@ def bench_on(model: Path, host: str, arguments: list[str], data: Path | None = N
     Raises:
         MissingExtraError: If asyncssh is not installed.
         ModelFileError, SourceError, DataError: If the model or the pictures cannot be used; nothing was sent then.
-        FleetError: If the machine cannot be reached, or the connection was cut.
-        RemoteBenchError: If it has no litelens, the bench failed there, or its card cannot be read here.
+        FleetError: If the machine cannot be reached or has no litelens, or the connection was cut.
+        RemoteBenchError: If the bench failed there, or its card cannot be read here.
     """
     labels = read_model_file(model).labels
     pictures = find_pictures(data, labels) if data else None
@@ -92,55 +80,38 @@ async def _bench_on(
 ) -> Card:
     from fleet.errors import FleetError
     from fleet.files import sha256_of
+    from fleet.runtime import ANSWER_S, find_runtime
 
     async with connecting as device:
-        litelens = await _find_litelens(device)
-        version = await _version(device, litelens)
-        cache = (await device.check(("sh", "-c", _PREPARE), timeout_s=_ANSWER_S)).rstrip("\n")
+        runtime = await find_runtime(device)
+        _say(runtime)
+        cache = (await device.check(("sh", "-c", _PREPARE), timeout_s=ANSWER_S)).rstrip("\n")
         folder, arrived = f"{cache}/{secrets.token_hex(8)}", f"{cache}/{sha256_of(model)}"
         try:
             await _send_model(device, model, arrived)
             if pictures:
                 arguments = [*arguments, "--data", await _send_pictures(device, pictures, f"{folder}/data")]
-            command = (litelens, "bench", f"{folder}/model/{model.name}", *arguments)
-            return _card(await _measure(device, folder, arrived, command, version), device, version)
+            command = (runtime.program, "bench", f"{folder}/model/{model.name}", *arguments)
+            card = await _measure(device, folder, arrived, command, runtime.version)
+            return _card(card, device, runtime.version)
         finally:
             # After a cut nothing can be removed, and the next upload goes on from what is there.
             with suppress(FleetError):
-                await device.run(("sh", "-c", _REMOVE, "sh", cache, folder, arrived), timeout_s=_ANSWER_S)
+                await device.run(("sh", "-c", _REMOVE, "sh", cache, folder, arrived), timeout_s=ANSWER_S)
 
 
-async def _find_litelens(device: "Connection") -> str:
-    found = (await device.check(("sh", "-c", _FIND), timeout_s=_ANSWER_S)).rstrip("\n")
-    if not found:
-        raise RemoteBenchError(
-            f"{device.address} has no litelens: it is not on the login shell's PATH, nor in ~/.local/bin, "
-            "nor in /opt/litelens/venv",
-            f"{device.address.ssh()}; there, in a copy of this project: {INSTALL}",
-        )
-    return found
-
-
-async def _version(device: "Connection", litelens: str) -> str:
-    asked = await device.run((litelens, "--version"), timeout_s=_ANSWER_S)
-    words = asked.stdout.decode(errors="replace").split()
-    if asked.status or not words:
-        said = asked.stderr.decode(errors="replace").strip().splitlines()
-        raise RemoteBenchError(
-            f"{litelens} on {device.address} does not start: {said[-1] if said else f'status {asked.status}'}",
-            f"see what it says: {device.address.ssh(litelens, '--version')}",
-        )
-    version = words[-1]
+def _say(runtime: "Runtime") -> None:
     here = metadata.version("litelens")
-    other = "" if version == here else f"; here it is {here}"
-    click.echo(f"{device.address}: litelens {version}, {litelens}{other}", err=True)
-    return version
+    other = "" if runtime.version == here else f"; here it is {here}"
+    line = f"{runtime.connection.address}: litelens {runtime.version}, {runtime.program}{other}"
+    click.echo(line, err=True)
 
 
 async def _send_model(device: "Connection", model: Path, folder: str) -> None:
     from fleet.files import upload
+    from fleet.runtime import ANSWER_S
 
-    await device.check(("mkdir", "-p", folder), timeout_s=_ANSWER_S)
+    await device.check(("mkdir", "-p", folder), timeout_s=ANSWER_S)
     for file in (model, model.with_name(f"{model.stem}_edgetpu.tflite")):
         if file.is_file():
             with _progress(f"{file.name} to {device.address}", file.stat().st_size) as progress:
@@ -167,6 +138,8 @@ async def _measure(
     device: "Connection", folder: str, arrived: str, command: tuple[str, ...], version: str
 ) -> bytes:
     """The card that the bench wrote."""
+    from fleet.runtime import cause
+
     relay = _Relay()
     ended = await device.run(("sh", "-c", _MEASURE, "sh", folder, arrived, *command), on_stderr=relay.take)
     if not ended.status:
@@ -179,13 +152,9 @@ async def _measure(
             _SAME_VERSION,
         )
     raise RemoteBenchError(
-        f"litelens bench on {device.address} ended with {_cause(ended.status)}: {said or 'it said nothing'}",
+        f"litelens bench on {device.address} ended with {cause(ended.status)}: {said or 'it said nothing'}",
         relay.hint or f"look at the machine: {device.address.ssh('dmesg')}",
     )
-
-
-def _cause(status: int) -> str:
-    return "status 137, killed; its memory may be too small" if status == 137 else f"status {status}"
 
 
 def _card(content: bytes, device: "Connection", version: str) -> Card:

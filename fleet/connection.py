@@ -111,14 +111,27 @@ class Connection:
         return ended.stdout.decode(errors="replace")
 
     async def feed(
-        self, command: Sequence[str], chunks: Iterable[bytes], *, timeout_s: float | None = None
+        self,
+        command: Sequence[str],
+        chunks: Iterable[bytes],
+        *,
+        timeout_s: float | None = None,
+        on_stdout: Callable[[bytes], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
     ) -> Ended:
         """Runs a command whose standard input is chunks; it sees its input's end too if the connection is cut.
+
+        Args:
+            command: As `run` takes it.
+            chunks: In their order.
+            timeout_s: Then it is ended. None waits for ever.
+            on_stdout: Takes what it prints, as `run` has it.
+            on_stderr: The same for stderr.
 
         Raises:
             RemoteTimeout, ConnectionCut: As `run` does.
         """
-        return await self._run(command, chunks, timeout_s, None, None)
+        return await self._run(command, chunks, timeout_s, on_stdout, on_stderr)
 
     def failure(self, command: Sequence[str], ended: Ended) -> FleetError:
         """The error for a command that failed, by what it printed in English, the locale C."""

@@ -53,3 +53,22 @@ class RemotePermissionDenied(FleetError):
 
 class TransferDamaged(FleetError):
     """A file that arrived is not the one that was sent."""
+
+
+class RuntimeMissing(FleetError):
+    """The machine has no litelens that starts."""
+
+
+class AnswerUnreadable(FleetError):
+    """What litelens on the machine answered is not what this one reads."""
+
+
+class DeviceRefused(FleetError):
+    """litelens on the machine ended with an error of its own."""
+
+    def __init__(self, message: str, hint: str, kind: str, exit_code: int):
+        """Takes its message and hint, the name of its exception (such as "StoreBusy"), and its exit code there."""
+        super().__init__(message, hint)
+        self.kind = kind
+        self.exit_code = 3 if exit_code == 3 else 1
+        """3 where the self-test's answers were wrong or late."""

@@ -47,6 +47,7 @@ async def upload(
     target: str,
     *,
     mode: int = 0o644,
+    sha256: str | None = None,
     progress: Callable[[int], object] = lambda more_bytes: None,
 ) -> int:
     """Copies a file to a name beside target, compares the sha256, and renames it: target is the old file or the new.
@@ -58,6 +59,7 @@ async def upload(
         file: Here.
         target: There, an absolute path in a folder that exists.
         mode: The file's permissions there.
+        sha256: Of the file, where it is known: with many machines it need not be read for each. None: it is.
         progress: Told how many more bytes are there, those of an earlier upload included; fewer, below 0, if it begins anew.
 
     Returns:
@@ -69,7 +71,7 @@ async def upload(
         TransferDamaged: If what arrived is another file, twice.
         FleetError: If the machine refused it.
     """
-    sha256 = sha256_of(file)
+    sha256 = sha256 or sha256_of(file)
     size_bytes = file.stat().st_size
     partial = f"{target}.{sha256[:16]}.partial"
     sent_bytes = 0
@@ -79,7 +81,8 @@ async def upload(
         if present == "whole":
             progress(size_bytes)
             return sent_bytes
-        start = int(present) if int(present) <= size_bytes else 0
+        start = int(present) if present.isdecimal() and len(present) < 20 else 0
+        start = start if start <= size_bytes else 0
         progress(start)
         command = _sh(_WRITE, partial, str(start))
         ended = await connection.feed(command, _chunks(file, start, progress))
@@ -121,7 +124,7 @@ async def download(
         TransferDamaged: If what arrived is not what lies there.
         FleetError: If the machine has no such file or does not give it.
     """
-    sha256 = (await connection.check(_sh('sha256sum < "$1"', source))).split()[0]
+    sha256 = (await connection.check(_sh('sha256sum < "$1"', source))).partition(" ")[0]
     command = ("cat", "--", source)
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:

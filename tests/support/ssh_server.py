@@ -1,117 +1,28 @@
-"""A real OpenSSH server on loopback, devices behind it, the ~/.ssh that reaches them, and a person at a terminal.
+"""A real OpenSSH server on loopback, what tests do to it, and a person at a terminal.
 
-tests/ssh_fixtures.py starts it.
+tests/support/ssh_fixtures.py starts it; devices behind it are those of benchmarks/simulated_devices.py.
 """
 
-import getpass
 import os
 import pty
 import select
-import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-_ENDS_S = 60
-_PORT_TRIES = 20
+from benchmarks.simulated_devices import ENDS_S, SSHD, Device, LocalSshServer, make_key, wait_until
 
-# No PAM and no system's files: it lets in whom authorized_keys names, whoever runs the tests.
-_CONFIG = """
-ListenAddress 127.0.0.1
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
-PidFile none
-UsePAM no
-StrictModes no
-PermitRootLogin yes
-PermitUserEnvironment yes
-PasswordAuthentication {password}
-KbdInteractiveAuthentication no
-UseDNS no
-MaxStartups 500
-Subsystem sftp internal-sftp
-"""
+__all__ = ["SSHD", "Device", "Person", "SshServer", "make_key", "wait_until"]
 
 
-@dataclass(frozen=True)
-class Device:
-    """A machine to flash: an alias in ~/.ssh/config, whose key leads into a HOME of its own."""
-
-    name: str
-    """What `litelens bench --on` takes."""
-    home: Path
-    """Its user's HOME. Its login shell's PATH begins with bin in it."""
-
-    def program(self, name: str, script: str) -> Path:
-        """Puts an executable on the device's login PATH."""
-        path = self.home / "bin" / name
-        path.write_text(script)
-        path.chmod(0o755)
-        return path
-
-
-class SshServer:
-    """A running sshd."""
-
-    def __init__(self, folder: Path, home: Path, enter: tuple[object, ...] = (), password: bool = False):
-        """Returns once it listens.
-
-        Args:
-            folder: For the server's files.
-            home: The workstation's user's, where .ssh is.
-            enter: A command line that sshd is started through, in the same process.
-            password: Whether it asks for one where no key fits.
-        """
-        self.folder = folder
-        self.user = getpass.getuser()
-        self._home = home
-        (home / ".ssh").mkdir(mode=0o700, exist_ok=True)
-        make_key(folder / "host_key", "ed25519")
-        (folder / "authorized_keys").touch()
-        config = folder / "sshd_config"
-        config.write_text(_CONFIG.format(folder=folder, password="yes" if password else "no"))
-        if os.getuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # sshd as root wants it, empty; a booted Debian has it
-        # A port that was free a moment ago may be taken by now: sshd then ends, and another is tried.
-        for _ in range(_PORT_TRIES):
-            self.port = _free_port()
-            with (folder / "sshd.log").open("w") as log:
-                self._daemon = subprocess.Popen(
-                    [*enter, SSHD, "-D", "-e", "-f", config, "-p", str(self.port)],
-                    stdin=subprocess.DEVNULL,
-                    stderr=log,
-                )
-            if self._listens():
-                return
-        raise AssertionError(f"sshd does not start: {self.log}")
-
-    def _listens(self) -> bool:
-        wait_until(
-            lambda: self._daemon.poll() is not None or "Server listening on" in self.log, "sshd starts"
-        )
-        if self._daemon.poll() is None:
-            return True
-        assert "Address already in use" in self.log, self.log
-        return False
+class SshServer(LocalSshServer):
+    """A running sshd, whose connections can be cut."""
 
     @property
     def address(self) -> str:
-        return f"{self.user}@127.0.0.1:{self.port}"
-
-    @property
-    def known_as(self) -> str:
-        """Its name in known_hosts."""
-        return f"[127.0.0.1]:{self.port}"
-
-    @property
-    def known_hosts(self) -> Path:
-        return self._home / ".ssh" / "known_hosts"
+        return f"{self.user}@{self.listen}:{self.port}"
 
     @property
     def fingerprint(self) -> str:
@@ -119,50 +30,39 @@ class SshServer:
         command = ("ssh-keygen", "-lf", self.folder / "host_key.pub")
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
 
-    @property
-    def host_key(self) -> str:
-        """Public, as known_hosts has it."""
-        return (self.folder / "host_key.pub").read_text().strip()
-
-    def trust(self) -> None:
-        """Writes its host key into known_hosts."""
-        self.known_hosts.write_text(f"{self.known_as} {self.host_key}\n")
-
-    def key_for(self, name: str, options: str = "") -> Path:
-        """Makes a key in ~/.ssh and lets it in."""
-        key = self._home / ".ssh" / name
-        make_key(key, "ed25519")
-        with (self.folder / "authorized_keys").open("a") as authorized:
-            authorized.write(f"{options} {key.with_suffix('.pub').read_text()}")
-        return key
-
-    def device(self, name: str) -> Device:
-        """Adds a device: commands there have its HOME, though they begin in the user's real one."""
-        home = self.folder / "devices" / name
-        (home / "bin").mkdir(parents=True)
-        (home / ".profile").write_text(f"PATH={home}/bin:/usr/bin:/bin\n")
-        key = self.key_for(name, f'environment="HOME={home}"')
-        with (self._home / ".ssh" / "config").open("a") as config:
-            config.write(
-                f"Host {name}\n  HostName 127.0.0.1\n  Port {self.port}\n  User {self.user}\n"
-                f"  IdentityFile {key}\n  IdentitiesOnly yes\n"
-            )
-        return Device(name, home)
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "sshd.log").read_text(errors="replace")
-
     def stop(self) -> None:
         """Ends it, and the connections that it serves."""
         self.cut()
-        self._daemon.terminate()
-        self._daemon.wait(_ENDS_S)
+        super().stop()
 
     def cut(self) -> None:
         """Kills the processes that serve connections, as a crash or a power cut does; the server goes on."""
         for process in self._serving():
             _signal(process, signal.SIGKILL)
+
+    def finds_its_own_programs(self, device: Device) -> None:
+        """Has commands over ssh find what `program` put on the device before the system's."""
+        keys = self.folder / "authorized_keys"
+        home = f'environment="HOME={device.home}"'
+        path = f'environment="PATH={device.home}/bin:/usr/local/bin:/usr/bin:/bin"'
+        keys.write_text(keys.read_text().replace(home, f"{home},{path}"))
+
+    def hang(self) -> None:
+        """New connections are neither answered nor refused."""
+        self._daemon.send_signal(signal.SIGSTOP)
+
+    def end(self) -> None:
+        """Kills it and the processes that serve connections, as a power cut does: whoever waits for it is refused."""
+        self.hang()  # so that it serves no more than are found
+        serving = self._serving()
+        self._daemon.kill()
+        self._daemon.wait(ENDS_S)
+        for process in serving:
+            _signal(process, signal.SIGKILL)
+
+    def begin(self) -> None:
+        """Starts it again, at the same address, after `end`."""
+        wait_until(self._starts, "its port is free again")
 
     def freeze(self) -> None:
         """Silences all connections, which stay open; as when somebody pulls the network's plug."""
@@ -213,24 +113,6 @@ def _signal(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
 
 
-def make_key(path: Path, kind: str) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path], check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def wait_until(holds, what: str, seconds: float = 60) -> None:
-    """Returns once it holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
-
-
 class Person:
     """A program at a terminal of its own, and who reads and types there."""
 
@@ -259,10 +141,10 @@ class Person:
         while self._reads():
             pass
         os.close(self._screen)
-        return self.process.wait(_ENDS_S)
+        return self.process.wait(ENDS_S)
 
     def _reads(self) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], _ENDS_S)
+        ready, _, _ = select.select([self._screen], [], [], ENDS_S)
         assert ready, f"nothing more than {self.said!r}"
         try:
             chunk = os.read(self._screen, 4096)

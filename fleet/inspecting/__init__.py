@@ -1,0 +1,1 @@
+"""How devices do, what was done to them, and the way back."""
