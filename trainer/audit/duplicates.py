@@ -43,6 +43,26 @@ def look_alike_groups(inspections: Sequence[Inspection]) -> list[list[int]]:
     return sorted(group for star in stars if len(group := sorted(n for i in star for n in pictures[i])) > 1)
 
 
+def looking_like(inspection: Inspection, hashes: np.ndarray, thumbnails: np.ndarray) -> list[int]:
+    """Finds those of many pictures that look the same as one, by the measure of `look_alike_groups`.
+
+    Args:
+        inspection: Of the one.
+        hashes: The others' perceptual hashes: uint64, shape (n,).
+        thumbnails: Theirs: uint8, shape (n, 256).
+
+    Returns:
+        Their numbers, ascending; none where the one is not usable or too small to be known by its look.
+    """
+    if inspection.perceptual_hash is None:
+        return []
+    close = np.flatnonzero(_distances(hashes, np.uint64(inspection.perceptual_hash)) <= RADIUS)
+    own = np.frombuffer(inspection.thumbnail, np.uint8)
+    compared = np.concatenate([thumbnails[close], own[np.newaxis]])
+    pairs = np.stack([np.arange(len(close)), np.full(len(close), len(close))], axis=1)
+    return close[_confirmed(pairs, compared)[:, 0]].tolist()
+
+
 def close_pairs(hashes: np.ndarray) -> np.ndarray:
     """The pairs of hashes that differ in at most RADIUS bits.
 

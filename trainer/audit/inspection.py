@@ -57,11 +57,20 @@ def inspect_file(path: Path) -> Inspection:
     return _inspect(0, path, None)
 
 
+def inspect_content(path: Path, content: bytes) -> Inspection:
+    """Decodes what is not on the disk yet, as the file that it would be."""
+    return _inspect_content(0, path, content, None)
+
+
 def _inspect(number: int, path: Path, keep: Keep | None) -> Inspection:
     try:
         content = _read(path)
     except _Unusable as problem:
         return _skipped(path, problem.kind, problem.detail)
+    return _inspect_content(number, path, content, keep)
+
+
+def _inspect_content(number: int, path: Path, content: bytes, keep: Keep | None) -> Inspection:
     digest = hashlib.sha256(content).hexdigest()
     if not content:
         return _skipped(path, findings.ZERO_BYTES, "0 bytes", digest)
