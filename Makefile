@@ -8,13 +8,13 @@ demo: setup
 	$(BIN)/litelens demo --out runs/demo
 
 test: setup programs lint
-	$(BIN)/pytest -n 2 -m "not slow and not soak and not clients"
-	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not soak"
+	$(BIN)/pytest -n 3 -m "not slow and not soak and not clients and not arm"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not soak"
 
 # Real servers, a browser and systemd, which the tests of the device run against; a test without its program is skipped.
-TEST_PACKAGES := btrfs-progs chromium cmark-gfm faketime ffmpeg gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-bad gstreamer1.0-plugins-base \
-	gstreamer1.0-plugins-good mosquitto openssh-server python3-gi \
-	strace systemd xfsprogs
+TEST_PACKAGES := btrfs-progs chromium cloud-init cmark-gfm datefudge faketime ffmpeg gir1.2-gst-rtsp-server-1.0 \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 mosquitto nginx-light openssh-server \
+	python3-gi python3-venv shellcheck strace sudo systemd wrk xfsprogs
 
 programs:
 	@dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || \
