@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: setup programs demo test test-soak test-clients mediapipe-libraries bench-peers peers-given lint lock clean
+.PHONY: setup programs demo test test-soak test-clients test-arm mediapipe-libraries bench-peers peers-given lint lock clean
 
 # Two commands for users: `make demo` and `make test`. Both set up first.
 demo: setup
@@ -12,9 +12,13 @@ test: setup programs lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not soak"
 
 # Real servers, a browser and systemd, which the tests of the device run against; a test without its program is skipped.
-TEST_PACKAGES := btrfs-progs chromium cloud-init cmark-gfm datefudge faketime ffmpeg gir1.2-gst-rtsp-server-1.0 \
-	gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 mosquitto nginx-light openssh-server \
-	python3-gi python3-venv shellcheck strace sudo systemd wrk xfsprogs
+TEST_PACKAGES := btrfs-progs chromium cmark-gfm datefudge faketime ffmpeg gir1.2-gst-rtsp-server-1.0 \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 mosquitto openssh-server \
+	openssl python3-gi python3-toml python3-venv python3-yaml shellcheck strace sudo systemd wrk xfsprogs
+# These would go to work at the next boot, so they come only where nothing boots: into a container.
+ifeq ($(wildcard /run/systemd/system),)
+TEST_PACKAGES += cloud-init nginx-light
+endif
 
 programs:
 	@dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || \
@@ -26,6 +30,15 @@ programs:
 # requests, cameras that are lost again and again, services under a systemd that is booted for it.
 test-soak: setup programs
 	$(BIN)/pytest -m soak
+
+# A Raspberry Pi's Debian, unpacked and run under emulation: the wheels that a device gets, installed and used there.
+ARM_PACKAGES := debootstrap qemu-user-static
+
+test-arm: setup
+	@dpkg -s $(ARM_PACKAGES) >/dev/null 2>&1 || \
+		{ test $$(id -u) = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends $(ARM_PACKAGES) >/dev/null; } || \
+		{ echo "It needs $(ARM_PACKAGES). Debian: sudo apt-get install $(ARM_PACKAGES)"; exit 1; }
+	$(BIN)/pytest -m arm -rP
 
 # Other projects' tools read a model file, each in an environment of its own: 1.9 GB in .venv-clients.
 CLIENTS := $(patsubst tests/clients/%.txt,%,$(wildcard tests/clients/*.txt))

@@ -94,20 +94,23 @@ def targets_of(devices: str | None, fleet: Path | None) -> tuple[Target, ...]:
     return tuple(known[name] for name in named or known)
 
 
+_fleet = click.option(
+    "--fleet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FLEET.toml",
+    help="A file that names the devices; all of them, unless some of its names are given.",
+)
+
+
 def targets_options(command: Callable) -> Callable:
     """Gives a command `--to` and `--fleet`, as `to` and `fleet`."""
-    to = click.option(
-        "--to",
-        metavar="DEVICES",
-        help="user@host[:port][,user@host ...]; with --fleet, names of its devices.",
-    )
-    fleet = click.option(
-        "--fleet",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FLEET.toml",
-        help="A file that names the devices.",
-    )
-    return to(fleet(command))
+    words = "user@host[:port][,user@host ...]; with --fleet, names of its devices."
+    return click.option("--to", metavar="DEVICES", help=words)(_fleet(command))
+
+
+def targets_argument(command: Callable) -> Callable:
+    """Gives a command the argument DEVICES and `--fleet`, as `devices` and `fleet`."""
+    return click.argument("devices", metavar="[DEVICES]", required=False)(_fleet(command))
 
 
 def _target(name: str, value: Any, defaults: _Defaults) -> Target:

@@ -11,20 +11,14 @@ import click
 
 from edge_runtime.errors import ConfigError, LitelensError
 from edge_runtime.extras import extra
-from fleet.targets import STATE, STORE, Target, targets_of
+from fleet.targets import STATE, STORE, Target, targets_argument, targets_of
 
 if TYPE_CHECKING:
     from fleet.provisioning.bundle import Wanted
 
 
 @click.command()
-@click.argument("devices", metavar="[DEVICES]", required=False)
-@click.option(
-    "--fleet",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FLEET.toml",
-    help="A file that names the devices; DEVICES are then names in it.",
-)
+@targets_argument
 @click.option(
     "--model",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -25,6 +25,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 import edge_runtime
 from edge_runtime.errors import LitelensError
 from fleet.provisioning import pip_for_target
+from trainer.sources.cache import cache_folder
 
 PIP_S = 1800.0
 """For one run of pip: some 100 MB over a slow line."""
@@ -292,7 +293,7 @@ def _metadata(wheel: Path) -> email.message.Message:
 
 def _kept(name: str, make: Callable[[Path], None]) -> Path:
     """A folder of wheels in the user's cache; made now if it is not there, whole or not at all."""
-    kept = _cache_folder() / "wheels" / name
+    kept = cache_folder() / "wheels" / name
     if kept.is_dir():
         return kept
     try:
@@ -311,14 +312,6 @@ def _kept(name: str, make: Callable[[Path], None]) -> Path:
             f"cannot keep wheels in {kept.parent}: {problem}", "make room, or set LITELENS_CACHE"
         ) from problem
     return kept
-
-
-def _cache_folder() -> Path:
-    """$LITELENS_CACHE, else litelens below $XDG_CACHE_HOME, else ~/.cache/litelens."""
-    if named := os.environ.get("LITELENS_CACHE"):
-        return Path(named).expanduser().absolute()
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "litelens"
 
 
 def _pip(arguments: list[str], system: System | None = None) -> None:

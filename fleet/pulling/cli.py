@@ -17,7 +17,7 @@ from edge_runtime.errors import LitelensError
 from edge_runtime.extras import extra
 from edge_runtime.store.cli import telling
 from edge_runtime.store.history import printable
-from fleet.targets import Target, targets_of
+from fleet.targets import Target, targets_argument, targets_of
 
 if TYPE_CHECKING:
     from fleet.pulling.pulling import Tally
@@ -27,13 +27,7 @@ AT_ONCE = 16
 
 
 @click.command()
-@click.argument("devices", metavar="[DEVICES]", required=False)
-@click.option(
-    "--fleet",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FLEET.toml",
-    help="A file that names the devices; all of them without DEVICES.",
-)
+@targets_argument
 @click.option(
     "--to",
     "folder",

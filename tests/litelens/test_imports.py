@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "trainer": {"edge_runtime"},
     "exporter": {"trainer", "edge_runtime"},
     "benchmarks": {"edge_runtime", "fleet"},
-    "fleet": {"edge_runtime", "trainer"},  # trainer.audit, which knows pictures that look alike
+    "fleet": {"edge_runtime", "trainer"},  # which pictures look alike; where the cache is
     # Every other room only by name, when its verb is called.
     "litelens": {"edge_runtime"},
 }
