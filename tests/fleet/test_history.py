@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
-import multiprocessing
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -40,14 +41,19 @@ def test_without_the_variable_it_lies_in_home(monkeypatch, tmp_path):
     assert history_file() == tmp_path / ".local/state/litelens/fleet-history.jsonl"
 
 
-def _append_many(name: str) -> None:
-    for number in range(200):
-        append(dataclasses.replace(ENTRY, device=f"{name}{number}", why=name * 400))
+WRITER = """
+import dataclasses, sys
+from fleet.history import Entry, append
+name, fields = sys.argv[1], eval(sys.argv[2])
+for number in range(200):
+    append(Entry(**fields | {"device": f"{name}{number}", "why": name * 400}))
+"""
 
 
 def test_two_at_once_write_whole_lines():
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map(_append_many, ["a", "b"])
+    fields = repr(dataclasses.asdict(ENTRY))
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name, fields]) for name in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
     entries, damaged = read().entries, read().damaged_lines
     assert (len({entry.device for entry in entries}), damaged) == (400, 0)
 

@@ -2,15 +2,14 @@
 
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 from PIL import Image
 
 from edge_runtime.store.store import Store
@@ -18,7 +17,7 @@ from edge_runtime.store.store import Store
 pytestmark = pytest.mark.slow
 
 
-class Running:
+class Running(Heard):
     """A `litelens run` with the drawn camera, and what it says on stderr."""
 
     def __init__(self, model: Path, log: Path):
@@ -36,25 +35,8 @@ class Running:
             "--quiet",
         ]
         command += ["--log", log]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        self._lines: queue.Queue[str] = queue.Queue()
-        self.said: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stderr:
-            self._lines.put(line.rstrip())
-
-    def says(self, text: str, timeout_s: float = 120.0) -> str:
-        """Waits for a line with the text in it."""
-        end_s = time.monotonic() + timeout_s
-        while True:
-            try:
-                self.said.append(self._lines.get(timeout=max(0.0, end_s - time.monotonic())))
-            except queue.Empty:
-                pytest.fail(f"{text!r} was not said in {timeout_s:.0f} s, but: {self.said}")
-            if text in self.said[-1]:
-                return self.said[-1]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        super().__init__(process)
 
     def classifies(self) -> "Running":
         """Waits until it has classified a frame; from then on it looks whether the link leads elsewhere."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -16,14 +15,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from heard import LIMIT_S, Heard
 
 from edge_runtime.store.store import Store
 
-LIMIT_S = 120
-"""For what takes seconds on a machine that is not busy."""
 
-
-class Following:
+class Following(Heard):
     """A `litelens run STORE/tiny/current --follow` with the drawn camera, in a process group of its own."""
 
     def __init__(
@@ -44,31 +41,14 @@ class Following:
         ]
         command += ["--follow", world.server.address, "--root", world.folder / "root.json"]
         command += ["--state", world.folder / "state", *arguments]
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             list(map(str, command)),
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
             env=os.environ | (environ or {}),
         )
-        self._lines: queue.Queue[str] = queue.Queue()
-        self.said: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stderr:
-            self._lines.put(line.rstrip())
-
-    def says(self, text: str) -> str:
-        """Waits for a line with the text in it."""
-        end_s = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                self.said.append(self._lines.get(timeout=max(0.0, end_s - time.monotonic())))
-            except queue.Empty:
-                pytest.fail(f"{text!r} was not said in {LIMIT_S} s, but: {self.said}")
-            if text in self.said[-1]:
-                return self.said[-1]
+        super().__init__(process)
 
     def living(self) -> dict[int, str]:
         """The processes of its group, zombies left out: id to command line."""
