@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
+from edge_runtime.store.history import printable
 from fleet.address import Address
 from fleet.errors import (
     ConnectionCut,
@@ -135,7 +136,7 @@ class Connection:
 
     def failure(self, command: Sequence[str], ended: Ended) -> FleetError:
         """The error for a command that failed, by what it printed in English, the locale C."""
-        said = ended.stderr.decode(errors="replace").strip()[-_SAID:]
+        said = printable(" ".join(ended.stderr.decode(errors="replace").split())[-_SAID:])
         if any(words in said for words in _FULL):
             return RemoteDiskFull(
                 f"{self.address} has no room left: {said}",
@@ -175,7 +176,7 @@ class Connection:
                 status = process.returncode if process.returncode >= 0 else 128 - process.returncode
                 return Ended(status, bytes(stdout), bytes(stderr))
         except TimeoutError as problem:
-            said = stderr.decode(errors="replace").strip()[-_SAID:]
+            said = printable(" ".join(stderr.decode(errors="replace").split())[-_SAID:])
             raise RemoteTimeout(
                 f"{command[0]} on {self.address} took longer than {timeout_s:g} s and was ended{said and f': {said}'}",
                 f"look there what it waits for: {self.address.ssh()}",

@@ -93,6 +93,8 @@ def test_a_command_may_end_before_its_input_does(on):
     [
         ("echo it broke >&2; exit 4", RemoteCommandFailed, "sh on garden ended with status 4: it broke"),
         ("exit 4", RemoteCommandFailed, "it said nothing"),
+        # What moves a terminal's cursor does not reach it.
+        (r"printf 'no\033[2J\nmore' >&2; exit 4", RemoteCommandFailed, r"no\?\[2J more$"),
         ("echo > /sys/litelens", RemotePermissionDenied, "garden does not permit it"),
     ],
 )
