@@ -1,6 +1,7 @@
 """From a machine that was never seen to a litelens device, over ssh; what a cut left, the same call goes on with."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,7 @@ async def ask_machine(connection: Connection) -> Machine:
             "use Raspberry Pi OS or another Debian; elsewhere install with pip, and start `litelens run` yourself",
         )
     python = facts.get("python", "")
+    python = python if re.fullmatch(r"\d{1,3}\.\d{1,3}", python, re.ASCII) else ""
     if not python or tuple(map(int, python.split("."))) < _LEAST_PYTHON:
         raise ProvisionError(
             f"{address} runs {system} with {f'Python {python}' if python else 'no /usr/bin/python3'}, expected Python 3.11 "
@@ -164,7 +166,7 @@ async def ask_machine(connection: Connection) -> Machine:
     machine = facts.get("machine", "")
     if machine == "aarch64" and facts.get("bits") == "32":
         machine = "armv7l"
-    return Machine(facts["home"], machine, python, system, facts.get("environment", ""))
+    return Machine(facts.get("home", ""), machine, python, system, facts.get("environment", ""))
 
 
 async def _install(rights: RootRights, folder: str, say: Callable[[str], None]) -> None:

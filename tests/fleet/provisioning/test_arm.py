@@ -16,7 +16,6 @@ from fleet.provisioning.wheels import collect_wheels
 
 pytestmark = pytest.mark.arm
 QEMU = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
-DEBIAN = "http://deb.debian.org/debian"
 # /dev with what is mounted in it: in a user namespace a part of it may not be uncovered.
 ENTER = """
 set -e
@@ -58,7 +57,7 @@ def arm(tmp_path_factory) -> Arm:
         "--variant=minbase",
         "--include=python3,python3-venv",
     ]
-    ended = subprocess.run([*words, "bookworm", folder, DEBIAN], capture_output=True, text=True, timeout=900)
+    ended = subprocess.run([*words, "bookworm", folder], capture_output=True, text=True, timeout=900)
     if ended.returncode:
         pytest.skip(f"Debian's packages for arm64 cannot be had: {ended.stdout[-300:]}")
     for package in sorted((folder / "var/cache/apt/archives").glob("*.deb")):
