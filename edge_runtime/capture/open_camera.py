@@ -18,7 +18,8 @@ from edge_runtime.errors import SourceError
 SCHEMES = ("rtsp", "http", "https")
 """Of the addresses that are opened; FFmpeg knows more, some of which read local files."""
 
-_WORDS = ("demo", "picamera")
+WORDS = ("demo", "picamera")
+"""Names of cameras, which are often mistyped."""
 _KINDS = (
     "expected a number (0 is /dev/video0), /dev/videoN, picamera, picamera:N, rtsp://..., http://..., "
     "gst:PIPELINE, demo, a file or a folder"
@@ -40,7 +41,7 @@ def open_camera(spec: str, on_skipped: OnSkipped) -> Source:
     opener = _live(spec)
     if opener is not None:
         return opener()
-    near = get_close_matches(spec.lower(), _WORDS, n=1)
+    near = get_close_matches(spec.lower(), WORDS, n=1)
     if near and not os.path.exists(spec):
         raise SourceError(f"there is no file {redact(spec)} and no such camera", f"did you mean {near[0]}?")
     return open_path(Path(spec), on_skipped)

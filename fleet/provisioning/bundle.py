@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from edge_runtime.capture.open_camera import is_live
+from edge_runtime.capture.open_camera import WORDS, is_live
 from edge_runtime.capture.redaction import redact
 from edge_runtime.errors import ConfigError, WriteError
 from edge_runtime.live.settings import load_settings
@@ -36,8 +36,6 @@ _VENV_KIB = 60 * 1024
 """An environment with pip, and what pip needs while it works."""
 _COMPILED = 1.4
 """Files with their bytecode, against the files alone."""
-_CAMERAS = ("demo", "picamera")
-"""Words for cameras, which are often mistyped."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def _check_camera(camera: str) -> None:
     """Raises ConfigError for what is no live camera and no file that a device could have; SourceError for an unknown scheme."""
     if is_live(camera) or camera.startswith("/"):
         return
-    near = get_close_matches(camera.lower(), _CAMERAS, n=1)
+    near = get_close_matches(camera.lower(), WORDS, n=1)
     raise ConfigError(
         f"there is no camera {redact(camera)}",
         f"did you mean {near[0]}?"

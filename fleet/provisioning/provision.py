@@ -12,10 +12,8 @@ from fleet.files import upload
 from fleet.provisioning.bundle import INSTALL, Bundle, Wanted, write_bundle
 from fleet.provisioning.errors import ProvisionError
 from fleet.provisioning.root_rights import Passwords, RootRights, root_rights
-from fleet.runtime import VENV
+from fleet.runtime import ANSWER_S, VENV
 
-ANSWER_S = 120.0
-"""For what is done in a moment, on a board that is busy and whose card is slow."""
 FOLDER = ".cache/litelens/provision"
 """Below the user's HOME: what a cut left there, the next call goes on with."""
 _LEAST_PYTHON = (3, 11)
